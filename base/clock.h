@@ -1,4 +1,5 @@
-// The only source of time and the only way to wait, so that the simulator runs the same code on virtual time.
+// The only source of time and the only way to wait, so that the simulator runs the same code on
+// virtual time.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,8 +14,9 @@
 
 namespace boxkeeper::base {
 
-// An instant of CLOCK_BOOTTIME: monotonic, counts while the machine sleeps, meaningless after a reboot.
-// All intervals, deadlines within one boot and waits use it; absl::Time is for people and records (I13).
+// An instant of CLOCK_BOOTTIME: monotonic, counts while the machine sleeps, meaningless after a
+// reboot. All intervals, deadlines within one boot and waits use it; absl::Time is for people and
+// records (I13).
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -24,12 +26,13 @@ struct BootClock {
 };
 using BootTime = BootClock::time_point;
 
-// A re-armable one-shot timer. Used on the thread of the executor it was made for. Destroying it cancels it.
+// A re-armable one-shot timer. Used on the thread of the executor it was made for. Destroying it
+// cancels it.
 class Alarm {
  public:
   virtual ~Alarm() = default;
-  // Calls `fire` once at `t` (soon, if `t` has passed), from the executor, never from within Set. A second Set replaces
-  // the first; what was replaced or cancelled never fires.
+  // Calls `fire` once at `t` (soon, if `t` has passed), from the executor, never from within Set. A
+  // second Set replaces the first; what was replaced or cancelled never fires.
   virtual void Set(BootTime t, std::function<void()> fire) = 0;
   virtual void Cancel() = 0;
 };

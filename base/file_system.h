@@ -1,5 +1,6 @@
-// Files behind a seam. The store's SQLite runs on it by a VFS, so that FaultyFileSystem can drop, tear and refuse writes.
-// Blocking: call it from the store thread or the pool, or at start-up; never from the event loop.
+// Files behind a seam. The store's SQLite runs on it by a VFS, so that FaultyFileSystem can drop,
+// tear and refuse writes. Blocking: call it from the store thread or the pool, or at start-up;
+// never from the event loop.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,9 @@
 
 namespace boxkeeper::base {
 
-// Error codes, here and in FileSystem: kNotFound, kAlreadyExists, kResourceExhausted (no space or quota; nothing or a part
-// was written), kDataLoss (I/O error, failed fsync: the file's state is unknown), kFailedPrecondition (locked by another),
-// kPermissionDenied, kInvalidArgument.
+// Error codes, here and in FileSystem: kNotFound, kAlreadyExists, kResourceExhausted (no space or
+// quota; nothing or a part was written), kDataLoss (I/O error, failed fsync: the file's state is
+// unknown), kFailedPrecondition (locked by another), kPermissionDenied, kInvalidArgument.
 class File {
  public:
   virtual ~File() = default;
@@ -36,7 +37,7 @@ struct OpenOptions {
   bool create = false;
   bool exclusive = false;  // with create: kAlreadyExists if it is there
   bool truncate = false;
-  uint32_t mode = 0600;    // of a created file
+  uint32_t mode = 0600;  // of a created file
 };
 
 class FileSystem {
@@ -48,7 +49,8 @@ class FileSystem {
   virtual absl::Status Remove(const std::string& path) = 0;
   // Also its parents; an existing directory is success.
   virtual absl::Status MakeDirectories(const std::string& path, uint32_t mode) = 0;
-  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;  // names, sorted
+  virtual absl::StatusOr<std::vector<std::string>> List(
+      const std::string& directory) = 0;  // names, sorted
   virtual absl::StatusOr<bool> Exists(const std::string& path) = 0;
   // Makes creations, renames and removals in `directory` durable.
   virtual absl::Status SyncDir(const std::string& directory) = 0;
@@ -60,7 +62,8 @@ std::unique_ptr<FileSystem> MakeRealFileSystem();
 
 // Whole-file helpers on any FileSystem.
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path);
-// Writes beside `path`, syncs, renames, syncs the directory: afterwards the old or the new content is there, never a mix.
+// Writes beside `path`, syncs, renames, syncs the directory: afterwards the old or the new content
+// is there, never a mix.
 absl::Status WriteFileAtomically(FileSystem& fs, const std::string& path, std::string_view content,
                                  uint32_t mode);
 

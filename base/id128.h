@@ -1,5 +1,5 @@
-// 128-bit ids and their text form: 26 characters of [a-z2-7] (RFC 4648 base32, lower case, no padding), safe in names,
-// labels and paths everywhere.
+// 128-bit ids and their text form: 26 characters of [a-z2-7] (RFC 4648 base32, lower case, no
+// padding), safe in names, labels and paths everywhere.
 #pragma once
 
 #include <array>

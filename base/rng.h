@@ -15,7 +15,8 @@ class Rng {
   virtual ~Rng() = default;
   virtual uint64_t Next() = 0;
 
-  // Uniform in [0, bound); 0 for bound 0. The bias of the modulo is below 2^-32 for the bounds in use.
+  // Uniform in [0, bound); 0 for bound 0. The bias of the modulo is below 2^-32 for the bounds in
+  // use.
   uint64_t Below(uint64_t bound) { return bound == 0 ? 0 : Next() % bound; }
   // Uniform in [0, 1).
   double Unit() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }

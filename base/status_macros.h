@@ -1,5 +1,6 @@
-// RETURN_IF_ERROR and ASSIGN_OR_RETURN (abseil 20220623 has none). In coroutines use the CO_ forms and name the awaited
-// result first: `auto result = co_await F(); CO_ASSIGN_OR_RETURN(auto value, std::move(result));`
+// RETURN_IF_ERROR and ASSIGN_OR_RETURN (abseil 20220623 has none). In coroutines use the CO_ forms
+// and name the awaited result first: `auto result = co_await F(); CO_ASSIGN_OR_RETURN(auto value,
+// std::move(result));`
 #pragma once
 
 #include <utility>
@@ -10,10 +11,10 @@
 #define BK_STATUS_CONCAT_INNER(a, b) a##b
 #define BK_STATUS_CONCAT(a, b) BK_STATUS_CONCAT_INNER(a, b)
 
-#define BK_RETURN_IF_ERROR_IMPL(ret, expr)                  \
-  do {                                                      \
-    ::absl::Status bk_status = (expr);                      \
-    if (!bk_status.ok()) ret bk_status;                     \
+#define BK_RETURN_IF_ERROR_IMPL(ret, expr) \
+  do {                                     \
+    ::absl::Status bk_status = (expr);     \
+    if (!bk_status.ok()) ret bk_status;    \
   } while (false)
 #define RETURN_IF_ERROR(expr) BK_RETURN_IF_ERROR_IMPL(return, expr)
 #define CO_RETURN_IF_ERROR(expr) BK_RETURN_IF_ERROR_IMPL(co_return, expr)
