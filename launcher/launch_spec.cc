@@ -1,0 +1,328 @@
+#include "launcher/launch_spec.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/core/bytes.h"
+#include "launcher/tlv.h"
+
+namespace boxkeeper::launcher {
+namespace {
+
+constexpr std::string_view kMagic = "BXLS";
+constexpr size_t kHeaderBytes = 16;
+constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+constexpr size_t kArgBytesMax = 128 * 1024 - 1;  // the kernel's MAX_ARG_STRLEN without the NUL
+
+enum Tag : uint16_t {
+  kCommandKind = 1,
+  kArg = 2,
+  kText = 3,
+  kLang = 4,
+  kEnv = 5,        // EnvVar
+  kSecretEnv = 6,  // EnvVar
+  kFile = 7,       // LaunchFile
+  kWorkdir = 8,
+  kUser = 9,
+  kRunTimeoutMs = 10,
+  kGraceMs = 11,
+  kStdoutPath = 12,
+  kStderrPath = 13,
+  kIndexPath = 14,
+  kLogBytesMax = 15,
+  kOverflow = 16,
+  kFinalDrainMs = 17,
+  kIsolation = 18,  // IsolationSpec
+};
+enum EnvTag : uint16_t { kEnvName = 1, kEnvValue = 2 };
+enum FileTag : uint16_t { kFilePath = 1, kFileMode = 2, kFileContent = 3, kFileSecret = 4 };
+enum IsolationTag : uint16_t { kIsolationKind = 1 };
+
+std::string EncodeEnv(const EnvVar& variable) {
+  TlvWriter out;
+  out.Bytes(kEnvName, variable.name);
+  out.Bytes(kEnvValue, variable.value);
+  return out.Take();
+}
+
+bool DecodeEnv(std::string_view bytes, EnvVar* variable) {
+  TlvReader reader(bytes);
+  Tlv field;
+  while (reader.Next(&field)) {
+    if (field.tag == kEnvName) variable->name = field.String();
+    if (field.tag == kEnvValue) variable->value = field.String();
+  }
+  return reader.ok();
+}
+
+std::string EncodeFile(const LaunchFile& file) {
+  TlvWriter out;
+  out.Bytes(kFilePath, file.path);
+  out.Number(kFileMode, file.mode);
+  out.Bytes(kFileContent, file.content);
+  out.Number(kFileSecret, file.secret);
+  return out.Take();
+}
+
+bool DecodeFile(std::string_view bytes, LaunchFile* file) {
+  file->mode = 0;
+  TlvReader reader(bytes);
+  Tlv field;
+  while (reader.Next(&field)) {
+    if (field.tag == kFilePath) file->path = field.String();
+    if (field.tag == kFileMode) file->mode = static_cast<uint32_t>(field.Number());
+    if (field.tag == kFileContent) file->content = field.String();
+    if (field.tag == kFileSecret) file->secret = field.Number() != 0;
+  }
+  return reader.ok();
+}
+
+bool DecodeIsolation(std::string_view bytes, IsolationSpec* isolation) {
+  TlvReader reader(bytes);
+  Tlv field;
+  while (reader.Next(&field)) {
+    // A restriction that this code does not know must not be dropped.
+    if (field.tag != kIsolationKind) return false;
+    if (field.Number() != static_cast<uint64_t>(IsolationKind::kNone)) return false;
+    isolation->kind = static_cast<IsolationKind>(field.Number());
+  }
+  return reader.ok();
+}
+
+bool AssignEnum(const Tlv& field, uint64_t last, uint8_t* value) {
+  if (field.Number() == 0 || field.Number() > last) return false;
+  *value = static_cast<uint8_t>(field.Number());
+  return true;
+}
+
+// False when the field's value is not acceptable.
+bool Assign(const Tlv& field, LaunchSpec* spec) {
+  switch (field.tag) {
+    case kCommandKind:
+      return AssignEnum(field, static_cast<uint64_t>(CommandKind::kScript),
+                        reinterpret_cast<uint8_t*>(&spec->command.kind));
+    case kArg:
+      spec->command.argv.push_back(field.String());
+      return true;
+    case kText:
+      spec->command.text = field.String();
+      return true;
+    case kLang:
+      spec->command.lang = field.String();
+      return true;
+    case kEnv:
+      return DecodeEnv(field.value, &spec->env.emplace_back());
+    case kSecretEnv:
+      return DecodeEnv(field.value, &spec->secret_env.emplace_back());
+    case kFile:
+      return DecodeFile(field.value, &spec->files.emplace_back());
+    case kWorkdir:
+      spec->workdir = field.String();
+      return true;
+    case kUser:
+      spec->user = field.String();
+      return true;
+    case kRunTimeoutMs:
+      spec->run_timeout_ms = field.Number();
+      return true;
+    case kGraceMs:
+      spec->grace_ms = field.Number();
+      return true;
+    case kStdoutPath:
+      spec->stdout_path = field.String();
+      return true;
+    case kStderrPath:
+      spec->stderr_path = field.String();
+      return true;
+    case kIndexPath:
+      spec->index_path = field.String();
+      return true;
+    case kLogBytesMax:
+      spec->log_bytes_max = field.Number();
+      return true;
+    case kOverflow:
+      return AssignEnum(field, static_cast<uint64_t>(OverflowPolicy::kBlock),
+                        reinterpret_cast<uint8_t*>(&spec->overflow));
+    case kFinalDrainMs:
+      spec->final_drain_ms = field.Number();
+      return true;
+    case kIsolation:
+      return DecodeIsolation(field.value, &spec->isolation);
+    default:
+      return true;
+  }
+}
+
+bool HasNul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+void CheckCommand(const Command& command, std::vector<std::string>* wrong) {
+  if (command.kind == CommandKind::kArgv) {
+    if (command.argv.empty() || command.argv[0].empty()) wrong->push_back("argv: empty");
+    for (const std::string& arg : command.argv) {
+      if (HasNul(arg)) wrong->push_back("argv: embedded NUL");
+      if (arg.size() > kArgBytesMax) wrong->push_back("argv: an argument above 128 KiB");
+    }
+    return;
+  }
+  if (command.kind == CommandKind::kShell) {
+    if (HasNul(command.text)) wrong->push_back("shell: embedded NUL");
+    if (command.text.size() > kArgBytesMax) wrong->push_back("shell: above 128 KiB");
+    return;
+  }
+  if (command.lang != "sh" && command.lang != "bash" && command.lang != "python") {
+    wrong->push_back("script.lang: not one of sh, bash, python");
+  }
+}
+
+void CheckEnv(const std::vector<EnvVar>& env, std::vector<std::string>* wrong) {
+  for (const EnvVar& variable : env) {
+    if (variable.name.empty() || HasNul(variable.name) ||
+        variable.name.find('=') != std::string::npos) {
+      wrong->push_back("env: a name that is empty or has '=' or NUL in it");
+    }
+    if (HasNul(variable.value)) wrong->push_back("env: embedded NUL");
+    if (variable.name.size() + 1 + variable.value.size() > kArgBytesMax) {
+      wrong->push_back("env: a variable above 128 KiB");
+    }
+  }
+}
+
+void WipeEnv(std::vector<EnvVar>& env) {
+  for (EnvVar& variable : env) base::WipeString(variable.value);
+  env.clear();
+}
+
+}  // namespace
+
+void LaunchSpec::Wipe() {
+  WipeEnv(env);
+  WipeEnv(secret_env);
+  for (LaunchFile& file : files) base::WipeString(file.content);
+  files.clear();
+  for (std::string& arg : command.argv) base::WipeString(arg);
+  base::WipeString(command.text);
+}
+
+std::string EncodeLaunchSpec(const LaunchSpec& spec) {
+  TlvWriter out;
+  out.Number(kCommandKind, static_cast<uint64_t>(spec.command.kind));
+  for (const std::string& arg : spec.command.argv) out.Bytes(kArg, arg);
+  out.Bytes(kText, spec.command.text);
+  out.Bytes(kLang, spec.command.lang);
+  for (const EnvVar& variable : spec.env) out.Bytes(kEnv, EncodeEnv(variable));
+  for (const EnvVar& variable : spec.secret_env) out.Bytes(kSecretEnv, EncodeEnv(variable));
+  for (const LaunchFile& file : spec.files) out.Bytes(kFile, EncodeFile(file));
+  out.Bytes(kWorkdir, spec.workdir);
+  out.Bytes(kUser, spec.user);
+  out.Number(kRunTimeoutMs, spec.run_timeout_ms);
+  out.Number(kGraceMs, spec.grace_ms);
+  out.Bytes(kStdoutPath, spec.stdout_path);
+  out.Bytes(kStderrPath, spec.stderr_path);
+  out.Bytes(kIndexPath, spec.index_path);
+  out.Number(kLogBytesMax, spec.log_bytes_max);
+  out.Number(kOverflow, static_cast<uint64_t>(spec.overflow));
+  out.Number(kFinalDrainMs, spec.final_drain_ms);
+  TlvWriter isolation;
+  isolation.Number(kIsolationKind, static_cast<uint64_t>(spec.isolation.kind));
+  out.Bytes(kIsolation, isolation.Take());
+  std::string fields = out.Take();
+  std::string bytes(kMagic);
+  bytes.reserve(kHeaderBytes + fields.size());
+  base::AppendLittle(bytes, kLaunchSpecVersion);
+  base::AppendLittle<uint16_t>(bytes, 0);
+  base::AppendLittle<uint64_t>(bytes, fields.size());
+  bytes += fields;
+  base::WipeString(fields);
+  return bytes;
+}
+
+bool DecodeLaunchSpec(std::string_view bytes, LaunchSpec* spec, std::string* error) {
+  *spec = {};
+  // A number that is left out is zero, not this struct's default.
+  spec->grace_ms = spec->final_drain_ms = 0;
+  if (bytes.size() < kHeaderBytes || !bytes.starts_with(kMagic) ||
+      base::LittleAt<uint64_t>(bytes, 8) != bytes.size() - kHeaderBytes) {
+    *error = "launch spec: damaged header";
+    return false;
+  }
+  if (base::LittleAt<uint16_t>(bytes, 4) != kLaunchSpecVersion) {
+    *error = "launch spec: layout version " + std::to_string(base::LittleAt<uint16_t>(bytes, 4)) +
+             " is not known to this launcher";
+    return false;
+  }
+  TlvReader reader(bytes.substr(kHeaderBytes));
+  Tlv field;
+  while (reader.Next(&field)) {
+    if (!Assign(field, spec)) {
+      *error = "launch spec: field " + std::to_string(field.tag) +
+               " has a value that this launcher does not know";
+      return false;
+    }
+  }
+  if (!reader.ok()) *error = "launch spec: damaged fields";
+  return reader.ok();
+}
+
+std::vector<std::string> ValidateLaunchSpec(const LaunchSpec& spec) {
+  std::vector<std::string> wrong;
+  CheckCommand(spec.command, &wrong);
+  CheckEnv(spec.env, &wrong);
+  CheckEnv(spec.secret_env, &wrong);
+  for (const LaunchFile& file : spec.files) {
+    if (file.path.empty() || HasNul(file.path)) wrong.push_back("files.path: empty or with NUL");
+    if (file.mode > 07777) wrong.push_back("files.mode: above 07777");
+  }
+  if (HasNul(spec.workdir) || (!spec.workdir.empty() && spec.workdir[0] != '/')) {
+    wrong.push_back("workdir: not an absolute path");
+  }
+  for (const std::string* path : {&spec.stdout_path, &spec.stderr_path, &spec.index_path}) {
+    if (path->empty() || (*path)[0] != '/' || HasNul(*path)) {
+      wrong.push_back("spool paths: not absolute");
+    }
+  }
+  return wrong;
+}
+
+base::UniqueFd MakeSealedMemfd(std::string_view bytes) {
+  base::UniqueFd fd(memfd_create("boxkeeper-launch-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return fd;
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return base::UniqueFd();
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return base::UniqueFd();
+  return fd;
+}
+
+bool ReadSealedMemfd(int fd, std::string* bytes, std::string* error) {
+  const int seals = fcntl(fd, F_GET_SEALS);
+  struct stat status{};
+  if (seals < 0 || (seals & kSeals) != kSeals || fstat(fd, &status) != 0) {
+    *error = "launch spec: not a sealed memfd";
+    return false;
+  }
+  if (status.st_size < 0 || static_cast<size_t>(status.st_size) > kLaunchSpecBytesMax) {
+    *error = "launch spec: above 64 MiB";
+    return false;
+  }
+  bytes->resize(static_cast<size_t>(status.st_size));
+  for (size_t done = 0; done < bytes->size();) {
+    const ssize_t got = pread(fd, bytes->data() + done, bytes->size() - done, done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      *error = std::string("launch spec: read: ") + std::strerror(errno);
+      return false;
+    }
+    done += static_cast<size_t>(got);
+  }
+  return true;
+}
+
+}  // namespace boxkeeper::launcher

@@ -1,0 +1,106 @@
+// What a Start runs: sent as one sealed memfd, so that arguments, environment, files and secrets
+// pass through neither the socket nor the launcher's memory; only the supervisor reads it.
+//
+// Layout of the memfd: magic "BXLS", version u16, zero u16, length u64 of what follows, then TLV
+// fields (launcher/tlv.h; the tags are in launch_spec.cc). Seals: WRITE, GROW, SHRINK.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/unique_fd.h"
+
+namespace boxkeeper::launcher {
+
+enum class CommandKind : uint8_t {
+  kArgv = 1,    // argv, byte-exact; argv[0] is looked up in the command's own PATH
+  kShell = 2,   // /bin/sh -c <text>
+  kScript = 3,  // <text> as a file, run by `lang`: "sh", "bash" or "python"
+};
+
+struct Command {
+  CommandKind kind = CommandKind::kArgv;
+  std::vector<std::string> argv;
+  std::string text;
+  std::string lang;
+
+  friend bool operator==(const Command&, const Command&) = default;
+};
+
+// No NUL in either, no '=' in the name: the launcher refuses others as invalid.
+struct EnvVar {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const EnvVar&, const EnvVar&) = default;
+};
+
+// Written before the command starts. A relative path counts from the working directory; missing
+// parent directories are made; an existing file is replaced. A secret one is mode 0400, whatever
+// `mode` says, and belongs to the command's user.
+struct LaunchFile {
+  std::string path;
+  uint32_t mode = 0644;
+  std::string content;
+  bool secret = false;
+
+  friend bool operator==(const LaunchFile&, const LaunchFile&) = default;
+};
+
+enum class OverflowPolicy : uint8_t {
+  kDropMiddle = 1,  // keep at least the first and the last quarter of the limit of each stream
+  kBlock = 2,       // stop reading until the spool has shrunk
+};
+
+enum class IsolationKind : uint8_t { kNone = 1 };
+
+// What the command is to be kept apart from; never how. The launcher refuses what it cannot do.
+struct IsolationSpec {
+  IsolationKind kind = IsolationKind::kNone;
+
+  friend bool operator==(const IsolationSpec&, const IsolationSpec&) = default;
+};
+
+struct LaunchSpec {
+  Command command;
+  std::vector<EnvVar> env;         // on top of the minimal environment, see docs/launcher.md
+  std::vector<EnvVar> secret_env;  // likewise, on top of `env`; wiped from memory after exec
+  std::vector<LaunchFile> files;
+  std::string workdir;          // absolute; "" = the sandbox's own `work` directory
+  std::string user;             // name or uid[:gid]; "" = the launcher's own user
+  uint64_t run_timeout_ms = 0;  // from the attested start; 0 = none
+  uint64_t grace_ms = 10'000;   // between TERM and KILL at the run timeout
+  // Absolute paths, made with mode 0600; the supervisor writes the streams and the index there
+  // (base/core/spool_format.h). They must not exist yet, or be empty.
+  std::string stdout_path;
+  std::string stderr_path;
+  std::string index_path;
+  uint64_t log_bytes_max = 0;  // both streams together; 0 = no limit
+  OverflowPolicy overflow = OverflowPolicy::kDropMiddle;
+  // How long the end may wait for output that cannot be written (disk full, limit reached).
+  uint64_t final_drain_ms = 10'000;
+  IsolationSpec isolation;
+
+  friend bool operator==(const LaunchSpec&, const LaunchSpec&) = default;
+  // Overwrites every value that may be secret: both environments, files, command.
+  void Wipe();
+};
+
+inline constexpr uint16_t kLaunchSpecVersion = 1;
+inline constexpr size_t kLaunchSpecBytesMax = 64 << 20;
+
+std::string EncodeLaunchSpec(const LaunchSpec& spec);
+// False when `bytes` is damaged, of a newer layout, or holds a value this code does not know
+// (a command kind, an isolation): those must not be skipped. `error` says what.
+bool DecodeLaunchSpec(std::string_view bytes, LaunchSpec* spec, std::string* error);
+// Everything that is wrong with a well-formed spec, in words; empty = acceptable to the launcher.
+std::vector<std::string> ValidateLaunchSpec(const LaunchSpec& spec);
+
+// A sealed memfd with `bytes`; invalid with errno set when the system refuses.
+base::UniqueFd MakeSealedMemfd(std::string_view bytes);
+// Reads a memfd made by MakeSealedMemfd. False when it is not sealed, too large, or unreadable.
+bool ReadSealedMemfd(int fd, std::string* bytes, std::string* error);
+
+}  // namespace boxkeeper::launcher
