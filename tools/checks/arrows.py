@@ -1,0 +1,77 @@
+"""Dependency directions: which folder may use which. The picture is in docs/architecture.md."""
+
+import xml.etree.ElementTree as ElementTree
+
+from tools.checks import step
+
+_ANYTHING = None
+# Folder -> folders whose targets its targets may name, beside itself. `base/core` is the part of base without Boost.
+_ALLOWED = {
+    "proto": set(),
+    "third_party": set(),
+    "tools": set(),
+    "base": {"proto"},
+    "store": {"base", "proto"},
+    "providers": {"base", "proto", "launcher/protocol"},
+    "logs": {"base", "proto"},
+    "config": {"base", "proto"},
+    "launcher": {"base/core"},
+    "watcher": {"base", "proto", "store", "providers", "logs", "config"},
+    "daemon": {"base", "proto", "store", "providers", "logs", "config", "watcher"},
+    "cli": {"base", "proto"},
+    "plugins": {"proto"},
+    "deploy": set(),
+    "tests": _ANYTHING,
+    "bench": _ANYTHING,
+}
+# What a test of the folder may use on top.
+_TESTS_ALSO = {"providers": {"launcher"}, "daemon": {"launcher"}}
+
+
+def _package(label):
+    return label.removeprefix("//").partition(":")[0]
+
+
+def _inside(package, folder):
+    return package == folder or package.startswith(folder + "/")
+
+
+def _violation(package, dependency, is_test):
+    """Why a target in `package` may not name one in `dependency`; None if it may."""
+    folder = package.split("/")[0]
+    if folder not in _ALLOWED:
+        return f"folder '{folder}' is not in tools/checks/arrows.py"
+    allowed = _ALLOWED[folder]
+    if allowed is _ANYTHING:
+        return None
+    if _inside(dependency, folder):
+        backend, other = package.split("/"), dependency.split("/")
+        if folder == "providers" and len(backend) > 1 and len(other) > 1 and backend[1] != other[1] and other[1] != "testing":
+            return "one provider must not use another"
+        return None
+    also = _TESTS_ALSO.get(folder, set()) if is_test else set()
+    if any(_inside(dependency, f) for f in allowed | also):
+        return None
+    return f"'{folder}' may use only {', '.join(sorted(allowed)) or 'nothing'}"
+
+
+def dependencies():
+    """Every edge of the build graph goes the allowed way."""
+    code, output = step.run(["bazel", "query", "--output=xml", "--noimplicit_deps", "--keep_going", 'kind("cc_.* rule", //...)'],
+                            quiet=True)
+    start = output.find("<?xml")
+    if start < 0:
+        return step.findings("dependency arrows", [f"bazel query failed ({code}): {output[-400:]}"])
+    problems = []
+    for rule in ElementTree.fromstring(output[start:output.rfind("</query>") + len("</query>")]).iter("rule"):
+        package = _package(rule.get("name"))
+        testonly = rule.find("boolean[@name='testonly']")
+        is_test = rule.get("class") == "cc_test" or (testonly is not None and testonly.get("value") == "true")
+        labels = [label.get("value") for names in rule.iter("list") if names.get("name") == "deps" for label in names.iter("label")]
+        for label in labels:
+            if label.startswith("@"):
+                continue
+            why = _violation(package, _package(label), is_test)
+            if why:
+                problems.append(f"{rule.get('name')} names {label}: {why}")
+    return step.findings("dependency arrows", problems)

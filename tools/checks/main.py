@@ -1,0 +1,74 @@
+"""Entry point of tools/test: orders the steps, prints the table. usage: see tools/test."""
+
+import argparse
+import sys
+import time
+
+from tools.checks import arrows, bazel, end_to_end, lint, step, text
+
+_BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
+_TIDY_SECONDS = 150
+# Tests that a target's `tags` keep out of the unit run: they belong to the optimised one.
+_LONG = 'attr("tags", "simulation|long", tests(//...))'
+
+
+def _lint_steps(generated, files, budget):
+    return [lint.clang_format, lint.shellcheck, lint.pyflakes, text.house_rules, text.links, arrows.dependencies,
+            lambda: lint.clang_tidy(files, generated(), budget)]
+
+
+def _quick():
+    unit = bazel.labels(f"tests(//...) except {_LONG}")
+    yield lambda: bazel.test("unit tests (opt)", unit, "opt")
+    yield from _lint_steps(lambda: bazel.output_folder("opt"), step.changed_files(), 30)
+
+
+def _whole(full):
+    long_tests = bazel.labels(_LONG)
+    unit = bazel.labels(f"tests(//...) except {_LONG}")
+    e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
+    yield lambda: bazel.build(["//..."], "opt")
+    yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
+    yield lambda: bazel.test("unit tests (asan)", unit, "asan")
+    yield lambda: bazel.test("simulation, contract (opt)", long_tests, "opt", e2e_env)
+    binaries = bazel.output_folder("opt")
+    for folder in ("tests/e2e", "tests/crash"):
+        yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    if full:
+        yield lambda: bazel.build(_BINARIES, "asan")
+        sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
+        for folder in ("tests/e2e", "tests/crash"):
+            yield lambda folder=folder: end_to_end.pytest(f"{folder} (asan)", folder, sanitized)
+
+
+def _table(results):
+    width = max(len(r.name) for r in results)
+    print(f"\n{'what':{width}}  {'passed':>6}  {'failed':>6}  {'seconds':>7}")
+    for r in results:
+        print(f"{r.name:{width}}  {r.passed:6}  {r.failed:6}  {r.seconds:7.1f}{'' if not r.failed else '  <-- failed'}")
+    for r in results:
+        for note in r.notes:
+            print(f"note: {note}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/test")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--quick", action="store_true", help="linters on changed files, unit tests without sanitizers")
+    mode.add_argument("--full", action="store_true", help="all kill rounds, sanitizers end to end, soaks")
+    options = parser.parse_args()
+    results = []
+    for run in _quick() if options.quick else _whole(options.full):
+        started = time.monotonic()
+        result = run()
+        result.seconds = time.monotonic() - started
+        print(f"== {result.name}: {result.passed} passed, {result.failed} failed, {result.seconds:.1f} s", flush=True)
+        results.append(result)
+    _table(results)
+    passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
