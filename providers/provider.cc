@@ -51,10 +51,8 @@ pb::ErrorClass ClassOf(absl::StatusCode code) {
 
 }  // namespace
 
-boost::asio::awaitable<absl::StatusOr<pb::OutputChunk>> Provider::ReadOutput(std::string, std::string,
-                                                                             std::string, int64_t,
-                                                                             int64_t,
-                                                                             base::BootTime) {
+boost::asio::awaitable<absl::StatusOr<pb::OutputChunk>> Provider::ReadOutput(
+    std::string, std::string, std::string, int64_t, int64_t, base::BootTime) {
   co_return absl::UnimplementedError(type() + ": ReadOutput is not declared");
 }
 

@@ -1,4 +1,5 @@
-// The provider contract: one narrow interface to whatever runs sandboxes. Nothing of a provider's oddities passes it.
+// The provider contract: one narrow interface to whatever runs sandboxes. Nothing of a provider's
+// oddities passes it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -22,25 +23,27 @@ struct FieldViolation {
   std::string description;  // what is wrong and what is allowed
 };
 
-// A latency hint: look at `sandbox_name` now. Polling stays the truth; a hint may be lost, early or repeated.
+// A latency hint: look at `sandbox_name` now. Polling stays the truth; a hint may be lost, early or
+// repeated.
 struct ProviderHint {
   std::string sandbox_name;  // empty = look at everything (e.g. after a reconnect)
 };
 
 struct SignalRequest {
-  bool force = false;                        // KILL at once
-  std::chrono::milliseconds grace{10'000};   // else TERM, and KILL after this
+  bool force = false;                       // KILL at once
+  std::chrono::milliseconds grace{10'000};  // else TERM, and KILL after this
 };
 
-// All methods are called on the loop and complete on it; every call takes an absolute deadline and completes by it
-// (kDeadlineExceeded: the effect is unknown). Cancellation of an awaitable leaves the effect unknown too.
-// Errors travel as absl::Status made by MakeError (below), so that ErrorOf gives the class back.
+// All methods are called on the loop and complete on it; every call takes an absolute deadline and
+// completes by it (kDeadlineExceeded: the effect is unknown). Cancellation of an awaitable leaves
+// the effect unknown too. Errors travel as absl::Status made by MakeError (below), so that ErrorOf
+// gives the class back.
 class Provider {
  public:
   virtual ~Provider() = default;
 
-  virtual const std::string& name() const = 0;   // as configured
-  virtual const std::string& type() const = 0;   // "local", "docker", ...
+  virtual const std::string& name() const = 0;  // as configured
+  virtual const std::string& type() const = 0;  // "local", "docker", ...
   virtual const pb::Capabilities& capabilities() const = 0;
   // What an operator should know, e.g. "tasks run as root". Shown by status and `boxctl providers`.
   virtual std::vector<std::string> warnings() const { return {}; }
@@ -48,12 +51,13 @@ class Provider {
   // Every violation, empty if it can run `spec`. Pure: no call out, any thread, costs nothing.
   virtual std::vector<FieldViolation> Validate(const v1::SandboxSpec& spec) const = 0;
 
-  // Brings up what the provider needs (a launcher, a session). Called once before any other verb, repeatable.
+  // Brings up what the provider needs (a launcher, a session). Called once before any other verb,
+  // repeatable.
   virtual boost::asio::awaitable<absl::Status> Open(base::BootTime deadline) = 0;
 
-  // Creates one sandbox per request, concurrently, never one after another. `done(i, outcome)` is called on the loop
-  // exactly once per request, as soon as its outcome is known, before Create completes. Idempotent by name: an existing
-  // one of ours is `adopted`.
+  // Creates one sandbox per request, concurrently, never one after another. `done(i, outcome)` is
+  // called on the loop exactly once per request, as soon as its outcome is known, before Create
+  // completes. Idempotent by name: an existing one of ours is `adopted`.
   virtual boost::asio::awaitable<void> Create(
       std::vector<pb::CreateRequest> requests, base::BootTime deadline,
       std::function<void(size_t, pb::CreateOutcome)> done) = 0;
@@ -72,12 +76,14 @@ class Provider {
   // State with the exit record of an ended one. ABSENT is an answer, not an error.
   virtual boost::asio::awaitable<absl::StatusOr<pb::SandboxView>> Inspect(
       std::string handle, base::BootTime deadline) = 0;
-  // At most `max_bytes` of one stream ("stdout", "stderr") from `offset`. kUnimplemented where spool_is_native.
+  // At most `max_bytes` of one stream ("stdout", "stderr") from `offset`. kUnimplemented where
+  // spool_is_native.
   virtual boost::asio::awaitable<absl::StatusOr<pb::OutputChunk>> ReadOutput(
-      std::string handle, std::string exec_id, std::string stream, int64_t offset, int64_t max_bytes,
-      base::BootTime deadline);
+      std::string handle, std::string exec_id, std::string stream, int64_t offset,
+      int64_t max_bytes, base::BootTime deadline);
 
-  // Asks the whole process tree to end; answers when the request was taken, not when it is gone. Absent is success.
+  // Asks the whole process tree to end; answers when the request was taken, not when it is gone.
+  // Absent is success.
   virtual boost::asio::awaitable<absl::Status> Signal(std::string handle, SignalRequest request,
                                                       base::BootTime deadline) = 0;
   // Extends the server-side lifetime. kUnimplemented where there is none.
@@ -87,19 +93,23 @@ class Provider {
   // Removes the sandbox and all it holds (not the spool). Destroying an absent one is success.
   virtual boost::asio::awaitable<absl::Status> Destroy(std::string handle,
                                                        base::BootTime deadline) = 0;
-  // OK only when it is certain that nothing of it runs or can start any more. kFailedPrecondition: not certain (yet).
+  // OK only when it is certain that nothing of it runs or can start any more. kFailedPrecondition:
+  // not certain (yet).
   virtual boost::asio::awaitable<absl::Status> Fence(std::string handle,
                                                      base::BootTime deadline) = 0;
 
-  // Registers the one receiver of hints; called on the loop. Providers without events never call it.
+  // Registers the one receiver of hints; called on the loop. Providers without events never call
+  // it.
   virtual void OnHint(std::function<void(ProviderHint)> receiver) {}
 };
 
-// A status that carries a ProviderError: its class decides what the core does, its text is for people.
+// A status that carries a ProviderError: its class decides what the core does, its text is for
+// people.
 absl::Status MakeError(const pb::ProviderError& error);
 pb::ProviderError MakeProviderError(pb::ErrorClass error_class, std::string message,
                                     bool proves_no_effect);
-// The error in `status`; a status made elsewhere is classified by its code, without proof of no effect.
+// The error in `status`; a status made elsewhere is classified by its code, without proof of no
+// effect.
 pb::ProviderError ErrorOf(const absl::Status& status);
 
 // The providers of one daemon, by configured name.

@@ -1,4 +1,5 @@
-// Errors of the API: an absl::Status that carries google.rpc details (ErrorInfo, BadRequest, RetryInfo) to the client.
+// Errors of the API: an absl::Status that carries google.rpc details (ErrorInfo, BadRequest,
+// RetryInfo) to the client.
 #pragma once
 
 #include <chrono>

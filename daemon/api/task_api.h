@@ -1,4 +1,5 @@
-// What the gRPC services call: the core's API on the loop. An interface, so that the services are tested without a core.
+// What the gRPC services call: the core's API on the loop. An interface, so that the services are
+// tested without a core.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -13,13 +14,15 @@
 
 namespace boxkeeper::daemon {
 
-// One subscriber's place in an event stream. Pull only: nothing is buffered for it, so a slow subscriber costs nothing.
-// Used on the loop, one Next at a time; destroying it ends the subscription (the owner's leases are then no longer renewed).
+// One subscriber's place in an event stream. Pull only: nothing is buffered for it, so a slow
+// subscriber costs nothing. Used on the loop, one Next at a time; destroying it ends the
+// subscription (the owner's leases are then no longer renewed).
 class EventReader {
  public:
   virtual ~EventReader() = default;
-  // The next events in order, at most `max`; waits for one if there is none. Empty: `heartbeat` has passed in silence.
-  // kOutOfRange/CURSOR_GONE: some were compacted. nullopt-like end: kCancelled when the daemon stops.
+  // The next events in order, at most `max`; waits for one if there is none. Empty: `heartbeat` has
+  // passed in silence. kOutOfRange/CURSOR_GONE: some were compacted. nullopt-like end: kCancelled
+  // when the daemon stops.
   virtual boost::asio::awaitable<absl::StatusOr<v1::WatchEventsResponse>> Next(
       size_t max, std::chrono::milliseconds heartbeat) = 0;
   // True if Next would wait now: for WatchEvents without `follow`.
@@ -30,21 +33,22 @@ class EventReader {
 class LogStream {
  public:
   virtual ~LogStream() = default;
-  // The next piece; `end` is set on the last one. With `follow` waits for more while the task lives; without, the last
-  // piece known now is the end.
+  // The next piece; `end` is set on the last one. With `follow` waits for more while the task
+  // lives; without, the last piece known now is the end.
   virtual boost::asio::awaitable<absl::StatusOr<v1::ReadLogResponse>> Next() = 0;
 };
 
-// All methods are called on the loop. Answers are given only when what they depend on is durable. Errors are made by
-// daemon/api/api_error.h. Cancelling an awaitable abandons the wait, never the effect.
+// All methods are called on the loop. Answers are given only when what they depend on is durable.
+// Errors are made by daemon/api/api_error.h. Cancelling an awaitable abandons the wait, never the
+// effect.
 class TaskApi {
  public:
   virtual ~TaskApi() = default;
 
-  // One result per item, same order. Calls `done` once, on the loop. The hot path: no coroutine of its own.
-  virtual void Submit(
-      std::vector<PreparedTask> items,
-      std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) = 0;
+  // One result per item, same order. Calls `done` once, on the loop. The hot path: no coroutine of
+  // its own.
+  virtual void Submit(std::vector<PreparedTask> items,
+                      std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) = 0;
 
   virtual boost::asio::awaitable<absl::StatusOr<v1::Task>> GetTask(v1::GetTaskRequest request) = 0;
   virtual boost::asio::awaitable<absl::StatusOr<v1::ListTasksResponse>> ListTasks(

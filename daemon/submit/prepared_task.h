@@ -16,10 +16,10 @@ struct PreparedTask {
   std::vector<providers::FieldViolation> violations;
 
   base::SubmissionId submission_id;
-  std::string digest;      // SHA-256, 32 bytes
-  std::string key;         // canonical string form
+  std::string digest;          // SHA-256, 32 bytes
+  std::string key;             // canonical string form
   store::v1::Accepted record;  // complete but for generation, id, accepted_at_ms, after_generation
-  std::string sealed_box;  // of a store::v1::SecretBundle; empty = the task has no secrets
+  std::string sealed_box;      // of a store::v1::SecretBundle; empty = the task has no secrets
   v1::OnLiveKey on_live_key = v1::ON_LIVE_KEY_REJECT;
 };
 
