@@ -63,7 +63,7 @@ boost::asio::awaitable<absl::Status> Provider::Renew(std::string, std::chrono::s
 
 absl::Status MakeError(const pb::ProviderError& error) {
   absl::Status status(CodeOf(error.error_class()), error.message());
-  status.SetPayload(kPayloadUrl, absl::Cord(error.SerializeAsString()));
+  status.SetPayload(kPayloadUrl, absl::Cord(absl::string_view(error.SerializeAsString())));
   return status;
 }
 
