@@ -1,0 +1,80 @@
+// Where logs go in the end: a directory, a bucket. The narrow interface behind which S3, GCS and
+// Azure fit.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace boxkeeper::logs {
+
+// The bytes of one piece, produced as they are needed, so that a piece of any size is stored in
+// flat memory.
+class PieceSource {
+ public:
+  virtual ~PieceSource() = default;
+  // The next bytes, at most about 1 MiB; empty at the end. Blocking: called on the pool, by one
+  // thread at a time. An error ends the upload and is its result.
+  virtual absl::StatusOr<std::string> Next() = 0;
+};
+
+// A piece: written once, whole, under its final name. Known before the upload: its size and
+// SHA-256.
+struct Piece {
+  std::string name;
+  uint64_t size = 0;
+  std::string sha256;  // 32 bytes
+  std::function<absl::StatusOr<std::unique_ptr<PieceSource>>()>
+      open;  // from the beginning; again for each retry
+};
+
+// Names are relative to the base URL: components separated by '/', none of them empty, "." or "..".
+// Methods are called on the loop and complete on it. Errors: kUnavailable, kDeadlineExceeded and
+// kResourceExhausted are worth a retry after a while; kPermissionDenied, kUnauthenticated,
+// kInvalidArgument need an operator (retried all the same, slower: the spool keeps the bytes);
+// kNotFound only from Read.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  // For messages: the base URL without credentials.
+  virtual const std::string& url() const = 0;
+
+  // True if WriteAt and Sync work: objects that grow. Else `plain` is stored in pieces.
+  virtual bool can_append() const = 0;
+
+  // Makes bytes [offset, offset + data.size()) of the object `data`; creates it. `offset` is at
+  // most its length. Idempotent: what is written again is the same as before. Durable only after
+  // Sync.
+  virtual boost::asio::awaitable<absl::Status> WriteAt(std::string name, uint64_t offset,
+                                                       std::string data) = 0;
+  // Everything written to `name`, and its existence, is durable.
+  virtual boost::asio::awaitable<absl::Status> Sync(std::string name) = 0;
+
+  // Stores the piece whole or not at all, durably; one of the same name is replaced (a repeat: the
+  // same bytes). kDataLoss if what `open` gave is not of the announced size and SHA-256: nothing is
+  // stored then.
+  virtual boost::asio::awaitable<absl::Status> Put(Piece piece) = 0;
+
+  // Up to `max_bytes` from `offset`; less only at the end of the object. kNotFound if there is no
+  // such object.
+  virtual boost::asio::awaitable<absl::StatusOr<std::string>> Read(std::string name,
+                                                                   uint64_t offset,
+                                                                   size_t max_bytes) = 0;
+  // Names of the objects whose name starts with `prefix`, sorted bytewise. At most 10 000: for the
+  // pieces of one log.
+  virtual boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> List(
+      std::string prefix) = 0;
+
+  // Can objects be written? For --check_config --connect and the start. The message says what to
+  // fix.
+  virtual boost::asio::awaitable<absl::Status> Check() = 0;
+};
+
+}  // namespace boxkeeper::logs
