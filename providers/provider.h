@@ -27,6 +27,8 @@ struct FieldViolation {
 // repeated.
 struct ProviderHint {
   std::string sandbox_name;  // empty = look at everything (e.g. after a reconnect)
+  // What the provider attests along with it, as Inspect would; null = Inspect to know.
+  std::shared_ptr<const pb::SandboxView> view;
 };
 
 struct SignalRequest {

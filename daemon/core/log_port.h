@@ -1,0 +1,64 @@
+// What the core needs of logs/: shipping of a task's output, and reading it.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/id128.h"
+#include "boxkeeper/provider/v1/provider.pb.h"
+#include "boxkeeper/store/v1/records.pb.h"
+#include "boxkeeper/v1/executor.pb.h"
+#include "daemon/api/task_api.h"
+
+namespace boxkeeper::daemon {
+
+// A task as far as its output is concerned.
+struct LogTask {
+  int64_t generation = 0;
+  base::TaskId id;
+  v1::TaskKey key;
+  v1::LogSpec spec;
+};
+
+struct LogEnd {
+  bool ended = false;  // the sizes below are final
+  int64_t stdout_bytes = 0;
+  int64_t stderr_bytes = 0;
+};
+
+// Called on the loop.
+class LogPort {
+ public:
+  virtual ~LogPort() = default;
+
+  // Where a provider with a native spool writes the task's output. The folder is made when it is
+  // first needed.
+  virtual provider::v1::SpoolPaths Spool(const base::TaskId& id) = 0;
+  // Ships what the spool holds and will hold. `resume`: the newest journalled records of the task.
+  virtual void Track(LogTask task, std::vector<store::v1::LogRecord> resume) = 0;
+  // The stream sizes are final. A task without output has zeros.
+  virtual void NoteEnd(const base::TaskId& id, int64_t stdout_bytes, int64_t stderr_bytes) = 0;
+  // The task is compacted: its spool goes.
+  virtual void Forget(const base::TaskId& id) = 0;
+  // Path below logs.url, for status.
+  virtual std::string LogPath(const LogTask& task) const = 0;
+  // `end` tells, whenever asked, whether the task has ended and how long its streams are then.
+  virtual absl::StatusOr<std::unique_ptr<LogStream>> Open(LogTask task, std::function<LogEnd()> end,
+                                                          v1::ReadLogRequest request) = 0;
+};
+
+// What the port calls back, on the loop. Implemented by the core.
+class LogEvents {
+ public:
+  virtual ~LogEvents() = default;
+  // Completes when the record is durable. kNotFound: the task is unknown (compacted).
+  virtual boost::asio::awaitable<absl::Status> RecordLog(store::v1::LogRecord record) = 0;
+  // The log store confirmed every byte.
+  virtual void LogComplete(int64_t generation) = 0;
+};
+
+}  // namespace boxkeeper::daemon

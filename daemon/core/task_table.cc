@@ -1,0 +1,366 @@
+#include "daemon/core/task_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/task_key.h"
+#include "daemon/core/states.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+namespace rec = ::boxkeeper::store::v1;
+
+// Specs up to this size are kept in memory; larger ones are read from the store when needed (design
+// section 2).
+constexpr size_t kInlineAcceptedBytesMax = 1024;
+// Late observations of one task that are kept; more only repeat themselves.
+constexpr size_t kNotesMax = 16;
+
+int64_t Millis(const google::protobuf::Duration& d) {
+  return d.seconds() * 1000 + d.nanos() / 1'000'000;
+}
+int64_t Millis(const google::protobuf::Timestamp& t) {
+  return t.seconds() * 1000 + t.nanos() / 1'000'000;
+}
+
+void ReadSpec(const rec::Accepted& accepted, TaskRow& row) {
+  const v1::SandboxSpec& spec = accepted.spec();
+  if (spec.provider_size() > 0) row.provider = spec.provider(0);
+  row.priority = spec.priority();
+  if (spec.has_start_deadline()) row.start_deadline_ms = Millis(spec.start_deadline());
+  if (spec.has_timeout()) row.timeout_ms = Millis(spec.timeout());
+  if (spec.has_grace()) row.grace_ms = Millis(spec.grace());
+  if (accepted.has_lease()) {
+    row.lease_ttl_ms = Millis(accepted.lease().ttl());
+    row.lease_cancels = accepted.lease().on_lapse() == v1::Lease::CANCEL;
+  }
+}
+
+absl::Status Contradiction(Position position, const std::string& what) {
+  return absl::DataLossError(absl::StrCat("record ", position, ": ", what));
+}
+
+}  // namespace
+
+absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes) {
+  base::Id128 id;
+  if (bytes.size() != id.bytes.size()) {
+    return absl::DataLossError(absl::StrCat("an id of ", bytes.size(), " bytes, not 16"));
+  }
+  std::copy(bytes.begin(), bytes.end(), id.bytes.begin());
+  return id;
+}
+
+std::string IdBytes(const base::Id128& id) {
+  return std::string(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
+}
+
+bool IsFenced(const TaskRow& row) { return IsTerminal(row.state()) && row.status.fenced(); }
+
+absl::Status TaskTable::Apply(Position position, const rec::Record& record) {
+  switch (record.kind_case()) {
+    case rec::Record::kAccepted:
+      return ApplyAccepted(position, record.accepted());
+    case rec::Record::kTransition:
+      return ApplyTransition(position, record.transition());
+    case rec::Record::kSandbox:
+      return ApplySandbox(position, record.sandbox());
+    case rec::Record::kSealed:
+      return ApplySealed(position, record.sealed());
+    case rec::Record::kLog:
+      return ApplyLog(position, record.log());
+    case rec::Record::kOwnerChange:
+      return ApplyOwnerChange(position, record.owner_change());
+    case rec::Record::kNote:
+      return ApplyNote(position, record.note());
+    case rec::Record::kAck:
+      ApplyAck(position, record.ack());
+      return absl::OkStatus();
+    case rec::Record::kTombstone:
+      ApplyTombstone(position, record.tombstone());
+      return absl::OkStatus();
+    case rec::Record::kMeta:
+      ApplyMeta(position, record.meta());
+      return absl::OkStatus();
+    case rec::Record::kDrain:
+      drain_ = record.drain().on();
+      drain_position_ = position;
+      return absl::OkStatus();
+    case rec::Record::KIND_NOT_SET:
+      break;
+  }
+  return Contradiction(position, "of a kind this version does not know");
+}
+
+absl::StatusOr<TaskRow*> TaskTable::Require(Generation generation, Position position) {
+  TaskRow* row = Find(generation);
+  if (row == nullptr) {
+    return Contradiction(position,
+                         absl::StrCat("names generation ", generation, ", which was not accepted"));
+  }
+  return row;
+}
+
+void TaskTable::AddEvent(Position position, EventEntry entry) {
+  entry.stream->events.insert(position);
+  events_.emplace(position, entry);
+}
+
+absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& accepted) {
+  ASSIGN_OR_RETURN(const base::Id128 id, IdFromBytes(accepted.id()));
+  ASSIGN_OR_RETURN(const base::Id128 submission, IdFromBytes(accepted.submission_id()));
+  if (accepted.generation() < next_generation_) {
+    return Contradiction(position, absl::StrCat("generation ", accepted.generation(), " again"));
+  }
+  auto row = std::make_unique<TaskRow>();
+  row->generation = accepted.generation();
+  row->id = {id};
+  row->submission_id = {submission};
+  row->digest = accepted.digest();
+  row->key = base::KeyString(accepted.key());
+  row->owner = &Stream(accepted.owner());
+  ++row->owner->tasks;
+  if (accepted.ByteSizeLong() <= kInlineAcceptedBytesMax)
+    row->accepted = accepted.SerializeAsString();
+  row->accepted_position = position;
+  row->status_position = position;
+  row->positions.push_back(position);
+  row->status.set_state(v1::TASK_STATE_QUEUED);
+  row->accepted_at_ms = accepted.accepted_at_ms();
+  row->accepted_boot_ms = accepted.accepted_boot_ms();
+  row->after_generation = accepted.after_generation();
+  row->replaces = accepted.replaces();
+  ReadSpec(accepted, *row);
+
+  KeyEntry& key = keys_[row->key];
+  key.newest = row->generation;
+  (key.live == 0 ? key.live : key.successor) = row->generation;
+  by_id_.emplace(row->id, row.get());
+  by_submission_.emplace(row->submission_id, row.get());
+  ++counts_[v1::TASK_STATE_QUEUED];
+  next_generation_ = row->generation + 1;
+  EventEntry entry{row->generation, row->accepted_at_ms, row->owner, v1::EVENT_TYPE_STATE,
+                   v1::TASK_STATE_QUEUED};
+  AddEvent(position, entry);
+  tasks_.emplace(row->generation, std::move(row));
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition& transition) {
+  ASSIGN_OR_RETURN(TaskRow * row, Require(transition.generation(), position));
+  --counts_[row->state()];
+  row->status = transition.status();
+  row->status_position = position;
+  ++counts_[row->state()];
+  row->positions.push_back(position);
+  if (transition.event() != v1::EVENT_TYPE_UNSPECIFIED) {
+    EventEntry entry{row->generation, transition.at_ms(), row->owner, transition.event(),
+                     row->state()};
+    AddEvent(position, entry);
+  }
+  KeyEntry& key = keys_[row->key];
+  if (key.successor == row->generation && IsTerminal(row->state())) key.successor = 0;
+  if (key.live == row->generation && IsFenced(*row)) {
+    key.live = std::exchange(key.successor, 0);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplySandbox(Position position, const rec::SandboxRecord& record) {
+  ASSIGN_OR_RETURN(const base::Id128 id, IdFromBytes(record.id()));
+  const base::SandboxId sandbox_id{id};
+  if (record.state() == rec::SandboxRecord::GONE) {
+    sandboxes_.erase(sandbox_id);
+    return absl::OkStatus();
+  }
+  auto& slot = sandboxes_[sandbox_id];
+  if (slot == nullptr) slot = std::make_unique<SandboxRow>();
+  slot->id = sandbox_id;
+  slot->record = record;
+  slot->position = position;
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplySealed(Position position, const rec::Sealed& sealed) {
+  ASSIGN_OR_RETURN(TaskRow * row, Require(sealed.generation(), position));
+  row->sealed_position = position;
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplyLog(Position position, const rec::LogRecord& record) {
+  ASSIGN_OR_RETURN(TaskRow * row, Require(record.generation(), position));
+  row->positions.push_back(position);
+  std::erase_if(row->log_records, [&record](const rec::LogRecord& old) {
+    return old.stream() == record.stream() && old.piece() <= record.piece();
+  });
+  row->log_records.push_back(record);
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplyOwnerChange(Position position, const rec::OwnerChange& change) {
+  ASSIGN_OR_RETURN(TaskRow * row, Require(change.generation(), position));
+  OwnerStream& to = Stream(change.new_owner());
+  row->positions.push_back(position);
+  const bool lost =
+      change.new_owner() == row->owner->name;  // the second record of a pair tells the old owner
+  EventEntry entry{row->generation, change.at_ms(), lost ? &Stream(change.old_owner()) : &to,
+                   lost ? v1::EVENT_TYPE_OWNER_LOST : v1::EVENT_TYPE_OWNER_CHANGED, row->state()};
+  if (!lost) {
+    --row->owner->tasks;
+    ++to.tasks;
+    row->owner = &to;
+  }
+  AddEvent(position, entry);
+  return absl::OkStatus();
+}
+
+absl::Status TaskTable::ApplyNote(Position position, const rec::Note& note) {
+  ASSIGN_OR_RETURN(TaskRow * row, Require(note.generation(), position));
+  row->positions.push_back(position);
+  if (row->notes.size() < kNotesMax) row->notes.push_back(note.text());
+  return absl::OkStatus();
+}
+
+void TaskTable::ApplyAck(Position position, const rec::Ack& ack) {
+  OwnerStream& stream = Stream(ack.owner());
+  stream.acknowledged = std::max(stream.acknowledged, ack.position());
+  stream.ack_record = position;
+}
+
+void TaskTable::ApplyTombstone(Position position, const rec::Tombstone& tombstone) {
+  next_generation_ = std::max(next_generation_, tombstone.generation() + 1);
+  if (auto id = IdFromBytes(tombstone.submission_id()); id.ok()) {
+    tombstone_by_submission_[base::SubmissionId{*id}] = position;
+  }
+  tombstones_.emplace(position, tombstone);
+}
+
+void TaskTable::ApplyMeta(Position position, const rec::Meta& meta) {
+  meta_ = meta;
+  meta_position_ = position;
+  next_generation_ = std::max(next_generation_, meta.generation_floor() + 1);
+  folded_floor_ = std::max(folded_floor_, meta.folded_cursor_floor());
+  for (const auto& [owner, floor] : meta.cursor_floor()) {
+    OwnerStream& stream = Stream(owner);
+    stream.floor = std::max(stream.floor, floor);
+  }
+}
+
+TaskRow* TaskTable::Find(Generation generation) {
+  auto it = tasks_.find(generation);
+  return it == tasks_.end() ? nullptr : it->second.get();
+}
+
+TaskRow* TaskTable::FindById(const base::TaskId& id) {
+  auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : it->second;
+}
+
+TaskRow* TaskTable::FindBySubmission(const base::SubmissionId& id) {
+  auto it = by_submission_.find(id);
+  return it == by_submission_.end() ? nullptr : it->second;
+}
+
+const rec::Tombstone* TaskTable::FindTombstone(const base::SubmissionId& id) const {
+  auto it = tombstone_by_submission_.find(id);
+  if (it == tombstone_by_submission_.end()) return nullptr;
+  return &tombstones_.at(it->second);
+}
+
+const KeyEntry* TaskTable::FindKey(const std::string& key) const {
+  auto it = keys_.find(key);
+  return it == keys_.end() ? nullptr : &it->second;
+}
+
+SandboxRow* TaskTable::FindSandbox(const base::SandboxId& id) {
+  auto it = sandboxes_.find(id);
+  return it == sandboxes_.end() ? nullptr : it->second.get();
+}
+
+SandboxRow* TaskTable::SandboxOf(const TaskRow& row) {
+  auto id = IdFromBytes(row.status.sandbox_id());
+  return id.ok() ? FindSandbox(base::SandboxId{*id}) : nullptr;
+}
+
+OwnerStream& TaskTable::Stream(const std::string& owner) {
+  auto& slot = streams_[owner];
+  if (slot == nullptr) {
+    slot = std::make_unique<OwnerStream>();
+    slot->name = owner;
+    slot->floor = folded_floor_;
+  }
+  return *slot;
+}
+
+OwnerStream* TaskTable::FindStream(const std::string& owner) {
+  auto it = streams_.find(owner);
+  return it == streams_.end() ? nullptr : it->second.get();
+}
+
+void TaskTable::Remove(TaskRow& row) {
+  for (Position position : row.positions) {
+    auto it = events_.find(position);
+    if (it == events_.end()) continue;
+    OwnerStream& stream = *it->second.stream;
+    stream.events.erase(position);
+    stream.floor = std::max(stream.floor, position);
+    events_.erase(it);
+  }
+  auto key = keys_.find(row.key);
+  if (key != keys_.end()) {
+    if (key->second.live == row.generation)
+      key->second.live = std::exchange(key->second.successor, 0);
+    if (key->second.newest == row.generation) keys_.erase(key);
+  }
+  by_id_.erase(row.id);
+  by_submission_.erase(row.submission_id);
+  --row.owner->tasks;
+  --counts_[row.state()];
+  tasks_.erase(row.generation);
+}
+
+void TaskTable::RemoveTombstone(Position position) {
+  auto it = tombstones_.find(position);
+  if (it == tombstones_.end()) return;
+  if (auto id = IdFromBytes(it->second.submission_id()); id.ok()) {
+    tombstone_by_submission_.erase(base::SubmissionId{*id});
+  }
+  tombstones_.erase(it);
+}
+
+void TaskTable::FoldStream(const std::string& owner) {
+  auto it = streams_.find(owner);
+  if (it == streams_.end() || it->second->tasks > 0 || !it->second->events.empty()) return;
+  folded_floor_ = std::max(folded_floor_, it->second->floor);
+  streams_.erase(it);
+}
+
+std::string TaskTable::Fingerprint() const {
+  std::string out;
+  for (const auto& [generation, row] : tasks_) {
+    absl::StrAppend(&out, generation, " ", row->id.ToString(), " ", row->key, " ", row->owner->name,
+                    " ", row->status.ShortDebugString(), " sealed=", row->sealed_position, "\n");
+  }
+  std::map<std::string, std::string> sandboxes;
+  for (const auto& [id, row] : sandboxes_)
+    sandboxes[id.ToString()] = row->record.ShortDebugString();
+  for (const auto& [id, text] : sandboxes) absl::StrAppend(&out, "sandbox ", id, " ", text, "\n");
+  for (const auto& [position, entry] : events_) {
+    absl::StrAppend(&out, "event ", position, " ", entry.generation, " ", entry.type, " ",
+                    entry.state, " ", entry.stream->name, "\n");
+  }
+  for (const auto& [owner, stream] : streams_) {
+    if (stream->acknowledged > 0)
+      absl::StrAppend(&out, "ack ", owner, " ", stream->acknowledged, "\n");
+  }
+  for (const auto& [position, tombstone] : tombstones_) {
+    absl::StrAppend(&out, "tombstone ", position, " ", tombstone.generation(), "\n");
+  }
+  absl::StrAppend(&out, "next ", next_generation_, " drain ", drain_ ? 1 : 0, "\n");
+  return out;
+}
+
+}  // namespace boxkeeper::daemon

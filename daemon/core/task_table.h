@@ -1,0 +1,175 @@
+// The core's memory: tasks, sandboxes, events and acknowledgements, with their indexes. A pure
+// function of the records applied to it (I9): live changes and replay take the same way, Apply.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "base/id128.h"
+#include "boxkeeper/store/v1/records.pb.h"
+#include "boxkeeper/v1/task.pb.h"
+#include "store/task_store.h"
+
+namespace boxkeeper::daemon {
+
+using Generation = int64_t;
+using store::Position;
+
+// One owner's event stream.
+struct OwnerStream {
+  std::string name;
+  absl::btree_set<Position> events;  // kept ones, in order
+  Position acknowledged = 0;
+  Position ack_record = 0;  // where the newest Ack stands; 0 = none
+  Position floor = 0;       // events at or below it may be gone
+  int64_t tasks = 0;        // rows that belong to it now
+};
+
+struct EventEntry {
+  Generation generation = 0;
+  int64_t at_ms = 0;  // unix
+  OwnerStream* stream = nullptr;
+  v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
+  v1::TaskState state = v1::TASK_STATE_UNSPECIFIED;  // the task's, as of this event
+};
+
+// One sandbox, bound to its lease (a task). Outlives the task's end until it is gone.
+struct SandboxRow {
+  base::SandboxId id;
+  store::v1::SandboxRecord record;
+  Position position = 0;
+};
+
+// One task. What is large (a spec above kInlineAcceptedBytesMax) stays in the store.
+struct TaskRow {
+  Generation generation = 0;
+  base::TaskId id;
+  base::SubmissionId submission_id;
+  std::string digest;
+  std::string key;  // string form
+  OwnerStream* owner = nullptr;
+  std::string provider;
+  std::string accepted;  // packed store::v1::Accepted; empty: read it at accepted_position
+  Position accepted_position = 0;
+  Position sealed_position = 0;     // 0 = no secrets, or erased
+  std::vector<Position> positions;  // of every record that goes when the task is compacted
+  Position status_position = 0;     // of the record `status` came from
+  store::v1::TaskStatus status;
+  std::vector<store::v1::LogRecord>
+      log_records;  // the newest per stream and piece that is not superseded
+  std::vector<std::string> notes;
+
+  // From the accepted record, for decisions without parsing it.
+  int64_t accepted_at_ms = 0;
+  int64_t accepted_boot_ms = 0;
+  int64_t start_deadline_ms = 0;  // unix; 0 = none
+  int64_t timeout_ms = 0;         // 0 = none
+  int64_t grace_ms = -1;          // -1 = cancel_grace
+  int64_t lease_ttl_ms = 0;       // 0 = no lease
+  bool lease_cancels = false;
+  int32_t priority = 0;
+  bool replaces = false;
+  Generation after_generation = 0;
+
+  v1::TaskState state() const { return status.state(); }
+};
+
+// The tasks of one key that matter now.
+struct KeyEntry {
+  Generation newest = 0;
+  Generation live = 0;       // not terminal, or terminal and not yet fenced; 0 = none
+  Generation successor = 0;  // waits for `live`; 0 = none
+};
+
+// Used on the loop. Pointers to rows are valid until Remove of that row.
+class TaskTable {
+ public:
+  // Applies one record that stands (or will stand) in the store at `position`. kDataLoss: it
+  // contradicts what was applied before.
+  absl::Status Apply(Position position, const store::v1::Record& record);
+
+  TaskRow* Find(Generation generation);
+  TaskRow* FindById(const base::TaskId& id);
+  TaskRow* FindBySubmission(const base::SubmissionId& id);
+  const store::v1::Tombstone* FindTombstone(const base::SubmissionId& id) const;
+  const KeyEntry* FindKey(const std::string& key) const;
+
+  SandboxRow* FindSandbox(const base::SandboxId& id);
+  // Of the task's current attempt; nullptr if there is none or it is gone.
+  SandboxRow* SandboxOf(const TaskRow& row);
+
+  OwnerStream& Stream(const std::string& owner);
+  OwnerStream* FindStream(const std::string& owner);
+
+  // Forgets a terminal task: its row, events and indexes. The caller deletes `positions` from the
+  // store and has put a tombstone.
+  void Remove(TaskRow& row);
+  void RemoveTombstone(Position position);
+  // Drops a stream without tasks, events and readers into the folded floor.
+  void FoldStream(const std::string& owner);
+
+  const absl::btree_map<Generation, std::unique_ptr<TaskRow>>& tasks() const { return tasks_; }
+  const absl::flat_hash_map<base::SandboxId, std::unique_ptr<SandboxRow>>& sandboxes() const {
+    return sandboxes_;
+  }
+  const absl::btree_map<Position, EventEntry>& events() const { return events_; }
+  const std::map<std::string, std::unique_ptr<OwnerStream>>& streams() const { return streams_; }
+  const absl::btree_map<Position, store::v1::Tombstone>& tombstones() const { return tombstones_; }
+  const store::v1::Meta& meta() const { return meta_; }
+  Position meta_position() const { return meta_position_; }
+  bool drain() const { return drain_; }
+  Position drain_position() const { return drain_position_; }
+  Generation next_generation() const { return next_generation_; }
+  int64_t count(v1::TaskState state) const { return counts_[state]; }
+  // Floor for owners without a stream of their own.
+  Position folded_floor() const { return folded_floor_; }
+  // For the tests of I9: a text of everything a client or a decision can see.
+  std::string Fingerprint() const;
+
+ private:
+  absl::Status ApplyAccepted(Position position, const store::v1::Accepted& accepted);
+  absl::Status ApplyTransition(Position position, const store::v1::Transition& transition);
+  absl::Status ApplySandbox(Position position, const store::v1::SandboxRecord& record);
+  absl::Status ApplySealed(Position position, const store::v1::Sealed& sealed);
+  absl::Status ApplyLog(Position position, const store::v1::LogRecord& record);
+  absl::Status ApplyOwnerChange(Position position, const store::v1::OwnerChange& change);
+  absl::Status ApplyNote(Position position, const store::v1::Note& note);
+  void ApplyAck(Position position, const store::v1::Ack& ack);
+  void ApplyTombstone(Position position, const store::v1::Tombstone& tombstone);
+  void ApplyMeta(Position position, const store::v1::Meta& meta);
+  absl::StatusOr<TaskRow*> Require(Generation generation, Position position);
+  void AddEvent(Position position, EventEntry entry);
+
+  absl::btree_map<Generation, std::unique_ptr<TaskRow>> tasks_;
+  absl::flat_hash_map<base::TaskId, TaskRow*> by_id_;
+  absl::flat_hash_map<base::SubmissionId, TaskRow*> by_submission_;
+  absl::flat_hash_map<std::string, KeyEntry> keys_;
+  absl::flat_hash_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
+  absl::btree_map<Position, EventEntry> events_;
+  std::map<std::string, std::unique_ptr<OwnerStream>> streams_;
+  absl::btree_map<Position, store::v1::Tombstone> tombstones_;
+  absl::flat_hash_map<base::SubmissionId, Position> tombstone_by_submission_;
+  store::v1::Meta meta_;
+  Position meta_position_ = 0;
+  bool drain_ = false;
+  Position drain_position_ = 0;
+  Generation next_generation_ = 1;
+  Position folded_floor_ = 0;
+  int64_t counts_[v1::TaskState_ARRAYSIZE] = {};
+};
+
+// The 16 bytes of an id in a record; kDataLoss for another length.
+absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes);
+std::string IdBytes(const base::Id128& id);
+
+// True if nothing of a terminal task can run any more, as far as its record knows.
+bool IsFenced(const TaskRow& row);
+
+}  // namespace boxkeeper::daemon
