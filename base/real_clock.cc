@@ -7,8 +7,8 @@
 #include <fstream>
 #include <utility>
 
-#include "base/alarm_sleep.h"
 #include "base/check.h"
+#include "base/wait_list.h"
 
 namespace boxkeeper::base {
 namespace {
@@ -23,7 +23,7 @@ BootTime ReadBootClock() {
   return BootTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
 }
 
-// The pending wait owns `fire`, so that destroying the io_context frees it (see alarm_sleep.cc).
+// The pending wait owns `fire`, so that destroying the io_context frees it (see wait_list.cc).
 struct Timer : std::enable_shared_from_this<Timer> {
   explicit Timer(asio::any_io_executor executor) : timer(std::move(executor)) {}
 

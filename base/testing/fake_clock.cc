@@ -4,7 +4,7 @@
 
 #include <boost/asio/post.hpp>
 
-#include "base/alarm_sleep.h"
+#include "base/wait_list.h"
 
 namespace boxkeeper::base {
 
