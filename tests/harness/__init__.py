@@ -1,0 +1,1 @@
+"""Runs real Boxkeeper processes for the tests: see daemon.Daemon and client.Client."""
