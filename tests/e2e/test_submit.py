@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from tests.harness.client import end, forever, spec, state_name
+from tests.harness.gate import Gate
 from tests.harness.stubs import executor_pb2, task_pb2
 from tests.harness.waiting import until
 
@@ -57,16 +58,14 @@ def test_a_live_key_is_refused_and_free_again_after_the_end(shared):
 
 
 def test_after_waits_for_the_live_one(shared):
-    file, go = os.path.join(shared.folder, "after"), os.path.join(shared.folder, "go")
-    first = shared.client.submit(spec(
-        shell=f"until [ -e {go} ]; do :; done; echo first >> {file}", name="after", override={"timeout": "60s"}))
+    file, gate = os.path.join(shared.folder, "after"), Gate(shared.folder)
+    first = shared.client.submit(spec(shell=f"{gate.wait}; echo first >> {file}", name="after"))
     shared.client.wait_running(first)
     second = shared.client.submit(spec(shell=f"echo second >> {file}", name="after", on_live_key=task_pb2.ON_LIVE_KEY_AFTER))
     waiting = shared.client.get(second)
     assert state_name(waiting.state) == "QUEUED" and first in waiting.waiting_for
     assert shared.client.get(first).successor_id == second
-    with open(go, "w", encoding="utf-8"):
-        pass
+    gate.open()
     assert end(shared.client.wait(second))[0] == "SUCCEEDED"
     with open(file, encoding="utf-8") as lines:
         assert lines.read() == "first\nsecond\n"

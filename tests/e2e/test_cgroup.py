@@ -1,0 +1,92 @@
+"""Stopping the daemon's service kills its whole cgroup: tasks live in boxlaunch's own and do not notice."""
+
+import contextlib
+import os
+import signal
+import subprocess
+
+from tests.harness import processes
+from tests.harness.client import end, spec
+from tests.harness.daemon import LAUNCHER, Daemon
+from tests.harness.gate import Gate
+from tests.harness.stubs import admin_pb2
+from tests.harness.waiting import until
+
+
+def _hierarchy():
+    """Root of a writable cgroup tree that boxlaunch compares: systemd's named one, else version 2; needs root."""
+    for path in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup"):
+        if os.path.exists(os.path.join(path, "cgroup.procs")):
+            return path
+    raise AssertionError("no cgroup hierarchy is mounted")
+
+
+@contextlib.contextmanager
+def _cgroup(name):
+    path = os.path.join(_hierarchy(), name)
+    os.mkdir(path)
+    try:
+        yield path
+    finally:
+        until(lambda: not _members(path), f"{name} empty")
+        os.rmdir(path)
+
+
+def _members(path):
+    with open(os.path.join(path, "cgroup.procs"), encoding="utf-8") as procs:
+        return [int(line) for line in procs]
+
+
+def _enter(path, pid):
+    with open(os.path.join(path, "cgroup.procs"), "w", encoding="utf-8") as procs:
+        procs.write(str(pid))
+
+
+def _kill_all(path):
+    def empty():
+        for pid in _members(path):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not _members(path)
+
+    until(empty, "the cgroup is empty")
+
+
+def test_killing_the_daemons_whole_cgroup_touches_no_task():
+    with Daemon() as daemon, _cgroup(f"bk-test-daemon-{os.getpid()}") as service:
+        launcher = subprocess.Popen([LAUNCHER, "--state_dir", daemon.state_dir], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            until(lambda: os.path.exists(os.path.join(daemon.state_dir, "launch", "launch.sock")), "boxlaunch listens")
+            daemon.launch()
+            _enter(service, daemon.process.pid)
+            client = daemon.client
+            until(lambda: client.health() == 1, "serving")
+            status = client.call(client.admin.GetStatus, admin_pb2.GetStatusRequest())
+            assert status.tasks_survive_service_stop
+            gate = Gate(daemon.folder)
+            ids = [client.submit(spec(shell=f"echo before; {gate.wait}; echo after; exit {n}")) for n in range(4)]
+            for task_id in ids:
+                client.wait_running(task_id)
+            assert _members(service) == [daemon.process.pid]
+            _kill_all(service)
+            daemon.process.wait(30)
+            assert launcher.poll() is None
+            gate.open(4)
+            daemon.start()
+            for number, task in enumerate(client.wait_all(ids)):
+                assert end(task)[1:3] == ("EXIT_CODE", number)
+                assert client.log(task.id) == b"before\nafter\n"
+        finally:
+            launcher.kill()
+            launcher.wait()
+            processes.kill_all_of(daemon.folder)
+
+
+def test_a_launcher_in_the_daemons_own_cgroup_is_told(daemon):
+    client = daemon.client
+    client.run(spec(argv=["true"]))
+    status = client.call(client.admin.GetStatus, admin_pb2.GetStatusRequest())
+    launcher = daemon.launcher_pid()
+    with open(f"/proc/{launcher}/cgroup", encoding="utf-8") as theirs, open(f"/proc/{daemon.process.pid}/cgroup", encoding="utf-8") as ours:
+        assert status.tasks_survive_service_stop == (theirs.read() != ours.read())
