@@ -99,6 +99,7 @@ void CheckHttp(const std::string& listen, Problems* problems) {
 }
 
 void CheckLogsUrl(const std::string& url, Problems* problems) {
+  if (url.empty()) return;  // only where there is no good state_dir
   if (url.rfind(kFileScheme, 0) != 0) {
     const bool other = url.find("://") != std::string::npos;
     Add(problems, "logs.url",
@@ -141,6 +142,7 @@ void CheckSecrets(const v1::Secrets& secrets, Problems* problems) {
 }
 
 void CheckReferences(const v1::Config& config, Problems* problems) {
+  if (config.providers_size() == 0) return;  // said already
   std::vector<std::string> names;
   for (const v1::Provider& provider : config.providers()) names.push_back(provider.name());
   const std::string allowed = "; allowed: " + ListOf(names, "and") + ", or auto";
@@ -177,7 +179,9 @@ void CheckDeployment(const v1::Deployment& deployment, Problems* problems) {
 void ResolvePaths(v1::Config* config, Problems* problems) {
   if (!IsAbsolute(config->state_dir())) {
     Add(problems, "state_dir",
-        Shown(config->state_dir()) + " is not absolute; allowed: a path that starts with '/'");
+        Shown(config->state_dir()) +
+            " is not absolute; allowed: a path that starts with '/' (without the key: "
+            "STATE_DIRECTORY, XDG_STATE_HOME or HOME of the environment)");
     return;
   }
   std::string dir = std::filesystem::path(config->state_dir()).lexically_normal().string();

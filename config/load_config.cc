@@ -91,14 +91,28 @@ class Loader {
       config.set_default_provider(config.providers(0).name());
     }
     if (const Value* profiles = root.Find("profiles")) DecodeProfiles(*profiles);
-    ResolvePaths(&config, &result_->problems);
-    CheckConfig(config, options_.check_files, &result_->problems);
+    Problems further;
+    ResolvePaths(&config, &further);
+    CheckConfig(config, options_.check_files, &further);
+    AddUnlessKnown(std::move(further));
     for (Problem& problem : result_->problems) {
       if (problem.line == 0) problem.line = LineOf(root, problem.key);
     }
   }
 
  private:
+  // A key that could not be read is no ground for complaints about what it would have meant.
+  void AddUnlessKnown(Problems further) {
+    const Problems known = result_->problems;
+    for (Problem& problem : further) {
+      const bool follows = std::any_of(known.begin(), known.end(), [&problem](const Problem& one) {
+        return one.key.empty() || problem.key == one.key ||
+               problem.key.rfind(one.key + ".", 0) == 0;
+      });
+      if (!follows) result_->problems.push_back(std::move(problem));
+    }
+  }
+
   void DecodeProviders(const Value* providers) {
     if (providers == nullptr || providers->kind == Value::Kind::kNull) {
       Value::Entry local{.key = "local", .line = 0, .value = {}};
@@ -213,9 +227,16 @@ LoadResult LoadConfigText(const std::string& text, const std::string& file,
   const bool readable = std::none_of(result.problems.begin(), result.problems.end(),
                                      [](const Problem& problem) { return problem.key.empty(); });
   if (readable) Loader(options, &result).Load(root);
-  std::sort(result.problems.begin(), result.problems.end(), [](const Problem& a, const Problem& b) {
-    return std::tie(a.line, a.key, a.message) < std::tie(b.line, b.key, b.message);
-  });
+  const auto place = [](const Problem& problem) { return std::tie(problem.line, problem.key); };
+  std::sort(result.problems.begin(), result.problems.end(),
+            [&](const Problem& a, const Problem& b) {
+              return std::tuple(place(a), a.message) < std::tuple(place(b), b.message);
+            });
+  // One mistake a key and line: a value that is already known to be bad may also be of a wrong
+  // type.
+  const auto same = [&](const Problem& a, const Problem& b) { return place(a) == place(b); };
+  result.problems.erase(std::unique(result.problems.begin(), result.problems.end(), same),
+                        result.problems.end());
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+
 #include "absl/time/time.h"
 #include "base/duration_text.h"
 

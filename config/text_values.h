@@ -10,8 +10,8 @@
 
 namespace boxkeeper::config {
 
-// As base/duration_text.h ("500ms", "5s", "1h30m"); also with a minus sign, so that a range check can say what is wrong.
-// nullopt for anything else.
+// As base/duration_text.h ("500ms", "5s", "1h30m"); also with a minus sign, so that a range check
+// can say what is wrong. nullopt for anything else.
 std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text);
 inline constexpr char kDurationForm[] = "a duration such as 500ms, 5s, 2m or 1h";
 
