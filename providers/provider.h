@@ -49,6 +49,11 @@ class Provider {
   virtual const pb::Capabilities& capabilities() const = 0;
   // What an operator should know, e.g. "tasks run as root". Shown by status and `boxctl providers`.
   virtual std::vector<std::string> warnings() const { return {}; }
+  // False when stopping the daemon's service would also end the sandboxes, or when that is not
+  // known yet.
+  virtual bool tasks_survive_service_stop() const { return true; }
+  // Version of the helper process the provider talks to; "" = none, or not spoken to yet.
+  virtual std::string helper_version() const { return ""; }
 
   // Every violation, empty if it can run `spec`. Pure: no call out, any thread, costs nothing.
   virtual std::vector<FieldViolation> Validate(const v1::SandboxSpec& spec) const = 0;

@@ -1,0 +1,119 @@
+#include "providers/local/options.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace boxkeeper::providers::local {
+namespace {
+
+using google::protobuf::Value;
+
+// Reads one section; every mistake is kept, so that the user sees all at once.
+class Reader {
+ public:
+  void Read(const google::protobuf::Struct& options) {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : options.fields()) keys.push_back(key);
+    std::sort(keys.begin(), keys.end());
+    for (const std::string& key : keys) ReadKey(key, options.fields().at(key));
+    const bool isolation_refused = std::any_of(
+        violations.begin(), violations.end(), [](const auto& v) { return v.field == "isolation"; });
+    if (result.isolation == LocalOptions::Isolation::kAuto && !result.allow_degraded &&
+        !isolation_refused) {
+      Refuse("isolation",
+             "'auto' finds no isolation in this version and would run tasks without any: allow "
+             "that with "
+             "'allow_degraded: true', or say 'isolation: none'");
+    }
+  }
+
+  LocalOptions result;
+  std::vector<FieldViolation> violations;
+
+ private:
+  void ReadKey(const std::string& key, const Value& value) {
+    if (key == "isolation") return ReadIsolation(value);
+    if (key == "allow_degraded") {
+      if (!value.has_bool_value()) return Refuse(key, "must be true or false");
+      result.allow_degraded = value.bool_value();
+    } else if (key == "run_as") {
+      if (!value.has_string_value())
+        return Refuse(key, "must be text: USER or UID, optionally :GROUP");
+      result.run_as = value.string_value();
+      if (result.run_as.find('\0') != std::string::npos) Refuse(key, "must not contain NUL");
+    } else if (key == "allow_network") {
+      ReadNetworks(value);
+    } else if (key == "allow_host_paths") {
+      ReadHostPaths(value);
+    } else if (key == "images") {
+      if (!value.has_struct_value()) return Refuse(key, "must be a map of image names to paths");
+      if (value.struct_value().fields_size() > 0) {
+        Refuse(key, "this version runs no images: leave it out or empty");
+      }
+    } else {
+      Refuse(key,
+             "unknown key; allowed are allow_degraded, allow_host_paths, allow_network, images, "
+             "isolation, run_as");
+    }
+  }
+
+  void ReadIsolation(const Value& value) {
+    const std::string& word = value.string_value();
+    if (word == "none") {
+      result.isolation = LocalOptions::Isolation::kNone;
+    } else if (word == "bubblewrap") {
+      Refuse("isolation", "'bubblewrap' is not in this version; allowed are none and auto");
+    } else if (word != "auto") {
+      Refuse("isolation", "must be none or auto");
+    }
+  }
+
+  void ReadNetworks(const Value& value) {
+    if (!value.has_list_value()) return Refuse("allow_network", "must be a list of none, host");
+    for (int i = 0; i < value.list_value().values_size(); ++i) {
+      const std::string& network = value.list_value().values(i).string_value();
+      if (network != "none" && network != "host") {
+        Refuse(absl::StrCat("allow_network[", i, "]"), "must be none or host");
+      }
+      result.allow_network.push_back(network);
+    }
+  }
+
+  void ReadHostPaths(const Value& value) {
+    if (!value.has_list_value())
+      return Refuse("allow_host_paths", "must be a list of absolute paths");
+    for (int i = 0; i < value.list_value().values_size(); ++i) {
+      const std::string& path = value.list_value().values(i).string_value();
+      if (path.empty() || path[0] != '/') {
+        Refuse(absl::StrCat("allow_host_paths[", i, "]"), "must be an absolute path");
+      }
+      result.allow_host_paths.push_back(path);
+    }
+  }
+
+  void Refuse(std::string field, std::string why) {
+    violations.push_back({std::move(field), std::move(why)});
+  }
+};
+
+}  // namespace
+
+std::vector<FieldViolation> ValidateLocalConfig(const google::protobuf::Struct& options) {
+  Reader reader;
+  reader.Read(options);
+  return std::move(reader.violations);
+}
+
+absl::StatusOr<LocalOptions> ParseLocalOptions(const google::protobuf::Struct& options) {
+  Reader reader;
+  reader.Read(options);
+  if (reader.violations.empty()) return std::move(reader.result);
+  std::string all;
+  for (const FieldViolation& violation : reader.violations) {
+    absl::StrAppend(&all, all.empty() ? "" : "; ", violation.field, ": ", violation.description);
+  }
+  return absl::InvalidArgumentError(all);
+}
+
+}  // namespace boxkeeper::providers::local

@@ -1,0 +1,34 @@
+// The keys of a `type: local` section that are the provider's own, and what may be written there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "google/protobuf/struct.pb.h"
+#include "providers/provider.h"
+
+namespace boxkeeper::providers::local {
+
+struct LocalOptions {
+  enum class Isolation { kAuto, kNone };
+
+  // `auto` takes the strongest isolation that there is. This version has none: it then needs
+  // `allow_degraded`, and warns.
+  Isolation isolation = Isolation::kAuto;
+  bool allow_degraded = false;
+  std::string run_as;  // user[:group] that tasks run as; "" = the launcher's own
+  std::vector<std::string>
+      allow_network;  // networks a task may ask for; in force with isolation only
+  std::vector<std::string> allow_host_paths;  // under which a task's volumes must lie; likewise
+};
+
+// Everything wrong in a section, with `field` a path below it ("isolation", "allow_host_paths[1]").
+// Pure.
+std::vector<FieldViolation> ValidateLocalConfig(const google::protobuf::Struct& options);
+
+// The options of a section that ValidateLocalConfig has passed; kInvalidArgument with all
+// violations otherwise.
+absl::StatusOr<LocalOptions> ParseLocalOptions(const google::protobuf::Struct& options);
+
+}  // namespace boxkeeper::providers::local

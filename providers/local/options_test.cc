@@ -1,0 +1,64 @@
+#include "providers/local/options.h"
+
+#include <gtest/gtest.h>
+
+#include "google/protobuf/util/json_util.h"
+
+namespace boxkeeper::providers::local {
+namespace {
+
+google::protobuf::Struct Section(const std::string& json) {
+  google::protobuf::Struct section;
+  EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json, &section).ok());
+  return section;
+}
+
+std::vector<std::string> BadFields(const std::string& json) {
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : ValidateLocalConfig(Section(json)))
+    fields.push_back(violation.field);
+  return fields;
+}
+
+using Fields = std::vector<std::string>;
+
+TEST(LocalOptionsTest, ReadsAWholeSection) {
+  const auto options = ParseLocalOptions(Section(
+      R"({"isolation": "none", "run_as": "nobody", "allow_network": ["none", "host"], "allow_host_paths": ["/srv"],
+          "images": {}, "allow_degraded": false})"));
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->isolation, LocalOptions::Isolation::kNone);
+  EXPECT_EQ(options->run_as, "nobody");
+  EXPECT_EQ(options->allow_host_paths, Fields{"/srv"});
+}
+
+TEST(LocalOptionsTest, AutoNeedsAllowDegraded) {
+  EXPECT_EQ(BadFields(R"({})"), Fields{"isolation"});
+  EXPECT_EQ(BadFields(R"({"isolation": "auto"})"), Fields{"isolation"});
+  EXPECT_EQ(BadFields(R"({"isolation": "auto", "allow_degraded": true})"), Fields{});
+}
+
+TEST(LocalOptionsTest, BubblewrapIsRefusedByName) {
+  const auto violations = ValidateLocalConfig(Section(R"({"isolation": "bubblewrap"})"));
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "isolation");
+  EXPECT_NE(violations[0].description.find("bubblewrap"), std::string::npos);
+}
+
+TEST(LocalOptionsTest, EveryMistakeIsToldAtItsPlace) {
+  EXPECT_EQ(
+      BadFields(
+          R"({"isolation": 7, "allow_degraded": "yes", "run_as": 1, "allow_network": ["bridge"],
+                          "allow_host_paths": ["/ok", "relative"], "images": {"alpine": "/srv/alpine"}, "imges": {}})"),
+      (Fields{"allow_degraded", "allow_host_paths[1]", "allow_network[0]", "images", "imges",
+              "isolation", "run_as"}));
+}
+
+TEST(LocalOptionsTest, ParseRefusesWhatValidateRefuses) {
+  const auto options = ParseLocalOptions(Section(R"({"isolation": "none", "nonsense": 1})"));
+  EXPECT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(options.status().message().find("nonsense"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace boxkeeper::providers::local
