@@ -132,7 +132,7 @@ std::string Join(const std::string& path, const std::string& key) {
 std::string DidYouMean(const std::string& key, const std::vector<std::string>& candidates) {
   constexpr size_t kKeyLengthMax = 64;  // longer keys are no typing errors of ours
   if (key.size() > kKeyLengthMax) return "";
-  size_t best = std::max<size_t>(1, key.size() / 3) + 1;
+  size_t best = std::clamp<size_t>(key.size() / 2, 1, 3) + 1;  // nearer than this
   const std::string* nearest = nullptr;
   for (const std::string& candidate : candidates) {
     const size_t distance = Distance(key, candidate);
