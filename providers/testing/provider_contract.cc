@@ -1,0 +1,508 @@
+#include "providers/testing/provider_contract.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "providers/spec_fields.h"
+
+namespace boxkeeper::providers::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr CommandKind kExitZero{CommandKind::kExit, 0};
+constexpr CommandKind kRunForever{CommandKind::kRunForever, 0};
+constexpr CommandKind kIgnoreTerm{CommandKind::kIgnoreTerm, 0};
+constexpr size_t kHandleBytesMax = 4096;  // design: handles are at most 4 KiB
+
+// A spec with only `key` set, to a value that any provider that knows the key can honour.
+v1::SandboxSpec SpecWith(const std::string& key) {
+  v1::SandboxSpec spec;
+  if (key == "image") spec.set_image("debian:12");
+  if (key == "template") spec.set_template_("base");
+  if (key == "cpu") spec.set_cpu(1);
+  if (key == "memory_mb") spec.set_memory_mb(512);
+  if (key == "disk_mb") spec.set_disk_mb(1024);
+  if (key == "gpu") spec.set_gpu("1");
+  if (key == "pids") spec.set_pids(100);
+  if (key == "user") spec.set_user("nobody");
+  if (key == "network") spec.set_network("none");
+  if (key == "read_only_root") spec.set_read_only_root(false);
+  if (key == "provider_options")
+    (*spec.mutable_provider_options()->mutable_fields())["x"].set_bool_value(true);
+  return spec;
+}
+
+const char* const kProviderKeys[] = {
+    "image", "template", "cpu",     "memory_mb",      "disk_mb",         "gpu",
+    "pids",  "user",     "network", "read_only_root", "provider_options"};
+
+}  // namespace
+
+void ProviderContractTest::SetUp() {
+  world_ = GetParam().make();
+  ASSERT_NE(world_, nullptr);
+  const absl::Status opened = Await(provider().Open(Deadline()));
+  ASSERT_TRUE(opened.ok()) << opened;
+}
+
+void ProviderContractTest::TearDown() {
+  if (world_ == nullptr) return;
+  for (const auto& [name, rows] : ListAll()) {
+    EXPECT_TRUE(Await(provider().Destroy(rows[0].handle(), Deadline())).ok()) << name;
+  }
+  world_.reset();
+}
+
+pb::CreateRequest ProviderContractTest::Request(const std::string& name, CommandKind command) {
+  pb::CreateRequest request;
+  request.set_sandbox_id("id" + name);
+  request.set_name(name);
+  (*request.mutable_labels())["boxkeeper.deployment"] = "contract";
+  (*request.mutable_labels())["boxkeeper.sandbox"] = "id" + name;
+  if (!TwoStep()) *request.mutable_launch() = Launch("x-" + name, command);
+  return request;
+}
+
+pb::LaunchRequest ProviderContractTest::Launch(const std::string& exec_id, CommandKind command) {
+  pb::LaunchRequest launch;
+  launch.set_exec_id(exec_id);
+  *launch.mutable_command() = world_->Command(command);
+  launch.mutable_grace()->set_nanos(200'000'000);
+  launch.mutable_final_drain()->set_seconds(2);
+  if (capabilities().spool_is_native()) *launch.mutable_spool() = world_->Spool(exec_id);
+  return launch;
+}
+
+std::vector<pb::CreateOutcome> ProviderContractTest::Create(
+    std::vector<pb::CreateRequest> requests) {
+  std::vector<pb::CreateOutcome> outcomes(requests.size());
+  std::vector<int> told(requests.size());
+  auto done = [&](size_t i, pb::CreateOutcome outcome) {
+    outcomes.at(i) = std::move(outcome);
+    ++told.at(i);
+  };
+  auto call = [&]() -> boost::asio::awaitable<bool> {
+    co_await provider().Create(std::move(requests), Deadline(), done);
+    co_return true;
+  };
+  Await(call());
+  EXPECT_EQ(told, std::vector<int>(told.size(), 1));
+  return outcomes;
+}
+
+std::string ProviderContractTest::Run(const std::string& name, CommandKind command) {
+  const pb::CreateOutcome outcome = Create({Request(name, command)})[0];
+  EXPECT_TRUE(outcome.has_handle()) << outcome.error().message();
+  if (TwoStep()) {
+    const pb::StartOutcome started = Start(outcome.handle(), Launch("x-" + name, command));
+    EXPECT_FALSE(started.has_error()) << started.error().message();
+  }
+  return outcome.handle();
+}
+
+std::string ProviderContractTest::CreateOnly(const std::string& name) {
+  const pb::CreateOutcome outcome = Create({Request(name)})[0];
+  EXPECT_TRUE(outcome.has_handle()) << outcome.error().message();
+  return outcome.handle();
+}
+
+pb::StartOutcome ProviderContractTest::Start(const std::string& handle, pb::LaunchRequest launch) {
+  return Await(provider().Start(handle, std::move(launch), Deadline()));
+}
+
+pb::SandboxView ProviderContractTest::Inspect(const std::string& handle) {
+  const auto view = Await(provider().Inspect(handle, Deadline()));
+  EXPECT_TRUE(view.ok()) << view.status();
+  return view.ok() ? *view : pb::SandboxView();
+}
+
+pb::ExitRecord ProviderContractTest::WaitForEnd(const std::string& handle) {
+  pb::SandboxView view;
+  const base::BootTime deadline = Deadline();
+  while (world_->clock().Boot() < deadline) {
+    view = Inspect(handle);
+    if (view.state() == pb::SandboxView::ENDED) return view.exit();
+    world_->RunUntil([] { return false; }, 10ms);
+  }
+  ADD_FAILURE() << "still " << pb::SandboxView::State_Name(view.state());
+  return {};
+}
+
+void ProviderContractTest::WaitForLists() {
+  const std::chrono::seconds lag(capabilities().list_lag().seconds());
+  if (lag > 0s) world_->RunUntil([] { return false; }, lag);
+}
+
+std::map<std::string, std::vector<pb::SandboxView>> ProviderContractTest::ListAll() {
+  WaitForLists();
+  std::map<std::string, std::vector<pb::SandboxView>> rows;
+  std::string cursor;
+  do {
+    const auto page = Await(provider().List(cursor, Deadline()));
+    EXPECT_TRUE(page.ok()) << page.status();
+    if (!page.ok()) break;
+    EXPECT_LE(page->sandboxes_size(), capabilities().page_size());
+    for (const pb::SandboxView& row : page->sandboxes()) rows[row.name()].push_back(row);
+    EXPECT_NE(page->next_cursor(), cursor.empty() ? "none" : cursor) << "the list does not advance";
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  return rows;
+}
+
+// --- create, find, list ---
+
+TEST_P(ProviderContractTest, DeclaresALaunchModeAndAPageSize) {
+  EXPECT_NE(capabilities().launch(), pb::Capabilities::LAUNCH_UNSPECIFIED);
+  EXPECT_GT(capabilities().page_size(), 0);
+  EXPECT_FALSE(provider().type().empty());
+}
+
+TEST_P(ProviderContractTest, CreateIsIdempotentByName) {
+  const auto first = Create({Request("a", kRunForever)})[0];
+  const auto second = Create({Request("a", kRunForever)})[0];
+  EXPECT_FALSE(first.adopted());
+  EXPECT_TRUE(second.adopted());
+  EXPECT_EQ(first.handle(), second.handle());
+  EXPECT_LE(first.handle().size(), kHandleBytesMax);
+  EXPECT_EQ(ListAll()["a"].size(), 1u);
+}
+
+TEST_P(ProviderContractTest, CreateUnderOneNameAtOnceMakesOneSandbox) {
+  const auto outcomes = Create(std::vector<pb::CreateRequest>(8, Request("a", kRunForever)));
+  for (const auto& outcome : outcomes) EXPECT_EQ(outcome.handle(), outcomes[0].handle());
+  EXPECT_EQ(
+      std::count_if(outcomes.begin(), outcomes.end(), [](const auto& o) { return !o.adopted(); }),
+      1);
+}
+
+TEST_P(ProviderContractTest, BatchAnswersEachRequest) {
+  std::vector<pb::CreateRequest> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back(Request(absl::StrCat("b", i), kRunForever));
+  std::set<std::string> handles;
+  for (const auto& outcome : Create(requests)) handles.insert(outcome.handle());
+  EXPECT_EQ(handles.size(), 20u);
+}
+
+TEST_P(ProviderContractTest, OneRefusedRequestLeavesTheOthersAlone) {
+  Create({Request("taken", kRunForever)});
+  pb::CreateRequest stranger = Request("taken", kRunForever);
+  (*stranger.mutable_labels())["boxkeeper.deployment"] = "other";
+  const auto outcomes = Create({Request("a", kRunForever), stranger, Request("c", kRunForever)});
+  EXPECT_TRUE(outcomes[0].has_handle());
+  EXPECT_TRUE(outcomes[1].has_error());
+  EXPECT_TRUE(outcomes[1].error().proves_no_effect());
+  EXPECT_TRUE(outcomes[2].has_handle());
+}
+
+TEST_P(ProviderContractTest, FindToldPresentFromAbsent) {
+  const std::string handle = Run("a", kRunForever);
+  WaitForLists();
+  const auto present = Await(provider().Find("a", Deadline()));
+  ASSERT_TRUE(present.ok());
+  EXPECT_EQ(present->state(), pb::SandboxView::RUNNING);
+  EXPECT_EQ(present->handle(), handle);
+  EXPECT_EQ(Await(provider().Find("nosuch", Deadline()))->state(), pb::SandboxView::ABSENT);
+}
+
+TEST_P(ProviderContractTest, ListHasEverySandboxOnceWithItsLabels) {
+  const int count = std::min(250, 2 * capabilities().page_size() + 1);
+  std::vector<pb::CreateRequest> requests;
+  for (int i = 0; i < count; ++i) requests.push_back(Request(absl::StrCat("l", i), kRunForever));
+  Create(requests);
+  const auto rows = ListAll();
+  EXPECT_EQ(rows.size(), requests.size());
+  for (const auto& request : requests) {
+    const auto found = rows.find(request.name());
+    ASSERT_NE(found, rows.end()) << request.name();
+    EXPECT_EQ(found->second.size(), 1u);
+    if (!capabilities().labels()) continue;
+    for (const auto& [key, value] : request.labels())
+      EXPECT_EQ(found->second[0].labels().at(key), value);
+  }
+}
+
+TEST_P(ProviderContractTest, ListShowsEndsWhereDeclared) {
+  if (!capabilities().list_shows_end()) GTEST_SKIP() << "not declared";
+  WaitForEnd(Run("a", {CommandKind::kExit, 5}));
+  const pb::SandboxView row = ListAll()["a"].at(0);
+  EXPECT_EQ(row.state(), pb::SandboxView::ENDED);
+}
+
+// --- start and end ---
+
+TEST_P(ProviderContractTest, ExitCodesAreAttested) {
+  for (const int code : {0, 3, 137}) {
+    const pb::ExitRecord end = WaitForEnd(Run(absl::StrCat("e", code), {CommandKind::kExit, code}));
+    EXPECT_EQ(end.exit_code(), code);
+    EXPECT_TRUE(end.has_exit_code());
+    EXPECT_FALSE(end.has_signal());
+    EXPECT_FALSE(end.lost());
+    EXPECT_FALSE(end.start_failed());
+    EXPECT_NE(end.attester(), v1::ATTESTER_NONE);
+  }
+}
+
+TEST_P(ProviderContractTest, SignalIsToldFromExitCode) {
+  const pb::ExitRecord end = WaitForEnd(Run("a", {CommandKind::kDieBySignal, SIGKILL}));
+  EXPECT_EQ(end.signal(), SIGKILL);
+  EXPECT_FALSE(end.has_exit_code());
+}
+
+TEST_P(ProviderContractTest, RunningIsProvedAndTimesAreInOrder) {
+  const std::string handle = Run("a", {CommandKind::kRunBriefly, 4});
+  const pb::SandboxView running = Inspect(handle);
+  EXPECT_EQ(running.state(), pb::SandboxView::RUNNING);
+  EXPECT_TRUE(running.started_marker());
+  const pb::ExitRecord end = WaitForEnd(handle);
+  EXPECT_EQ(end.exit_code(), 4);
+  const auto ns = [](const auto& t) { return t.seconds() * 1'000'000'000 + t.nanos(); };
+  EXPECT_GT(ns(end.ended_at()), ns(end.started_at()));
+}
+
+TEST_P(ProviderContractTest, StartIsIdempotentPerExecId) {
+  if (!TwoStep() || !capabilities().start_idempotent()) GTEST_SKIP() << "not declared";
+  const std::string handle = CreateOnly("a");
+  const pb::LaunchRequest launch = Launch("x-a", kRunForever);
+  EXPECT_FALSE(Start(handle, launch).started().repeated_call());
+  EXPECT_TRUE(Start(handle, launch).started().repeated_call());
+  EXPECT_EQ(world_->Executions("x-a"), 1);
+}
+
+TEST_P(ProviderContractTest, RepeatedStartOfAnEndedOneTellsItsEnd) {
+  if (!TwoStep() || !capabilities().start_idempotent()) GTEST_SKIP() << "not declared";
+  const std::string handle = Run("a", {CommandKind::kExit, 6});
+  WaitForEnd(handle);
+  const pb::StartOutcome again = Start(handle, Launch("x-a", {CommandKind::kExit, 6}));
+  ASSERT_TRUE(again.has_ended());
+  EXPECT_EQ(again.ended().exit_code(), 6);
+  EXPECT_EQ(world_->Executions("x-a"), 1);
+}
+
+TEST_P(ProviderContractTest, CreatedSandboxIsAnonymousUntilStarted) {
+  if (!TwoStep()) GTEST_SKIP() << "one-step launch";
+  const pb::SandboxView view = Inspect(CreateOnly("a"));
+  EXPECT_EQ(view.state(), pb::SandboxView::CREATED);
+  EXPECT_FALSE(view.started_marker());
+}
+
+TEST_P(ProviderContractTest, StartFailureIsAttested) {
+  const auto outcome = Create({Request("a", {CommandKind::kNotExecutable, 0})})[0];
+  ASSERT_TRUE(outcome.has_handle());
+  if (TwoStep()) {
+    const auto started = Start(outcome.handle(), Launch("x-a", {CommandKind::kNotExecutable, 0}));
+    ASSERT_TRUE(started.has_failure());
+    EXPECT_FALSE(started.failure().message().empty());
+  }
+  const pb::ExitRecord end = WaitForEnd(outcome.handle());
+  EXPECT_TRUE(end.start_failed());
+  EXPECT_FALSE(end.has_exit_code());
+  EXPECT_EQ(world_->Executions("x-a"), 0);
+}
+
+TEST_P(ProviderContractTest, RunTimeoutIsEnforcedAndSaid) {
+  pb::CreateRequest request = Request("a", kIgnoreTerm);
+  request.mutable_launch()->mutable_timeout()->set_nanos(300'000'000);
+  if (TwoStep()) request.clear_launch();
+  const std::string handle = Create({request})[0].handle();
+  if (TwoStep()) {
+    pb::LaunchRequest launch = Launch("x-a", kIgnoreTerm);
+    launch.mutable_timeout()->set_nanos(300'000'000);
+    Start(handle, launch);
+  }
+  const pb::ExitRecord end = WaitForEnd(handle);
+  EXPECT_TRUE(end.timed_out());
+  EXPECT_EQ(end.signal(), SIGKILL);
+}
+
+TEST_P(ProviderContractTest, NameStaysTakenAfterTheEndWhereDeclared) {
+  if (!capabilities().name_unique_incl_ended()) GTEST_SKIP() << "not declared";
+  WaitForEnd(Run("a", {CommandKind::kExit, 0}));
+  EXPECT_TRUE(Create({Request("a", kExitZero)})[0].adopted());
+  EXPECT_EQ(world_->Executions("x-a"), 1);
+}
+
+TEST_P(ProviderContractTest, SandboxOutlivesTheAdapter) {
+  const std::string handle = Run("a", {CommandKind::kRunBriefly, 9});
+  world_->RestartAdapter();
+  ASSERT_TRUE(Await(provider().Open(Deadline())).ok());
+  EXPECT_EQ(WaitForEnd(handle).exit_code(), 9);
+  const auto adopted = Create({Request("a", {CommandKind::kRunBriefly, 9})})[0];
+  if (capabilities().name_unique_incl_ended()) {
+    EXPECT_TRUE(adopted.adopted());
+    EXPECT_EQ(adopted.handle(), handle);
+    EXPECT_EQ(world_->Executions("x-a"), 1);
+  }
+}
+
+// --- signal, fence, destroy ---
+
+TEST_P(ProviderContractTest, TermEndsACommandThatHeedsIt) {
+  if (!capabilities().kill()) GTEST_SKIP() << "not declared";
+  const std::string handle = Run("a", kRunForever);
+  SignalRequest request;
+  request.grace = 15s;
+  const base::BootTime before = world_->clock().Boot();
+  EXPECT_TRUE(Await(provider().Signal(handle, request, Deadline())).ok());
+  EXPECT_EQ(WaitForEnd(handle).signal(), SIGTERM);
+  EXPECT_LT(world_->clock().Boot() - before, 10s);
+}
+
+TEST_P(ProviderContractTest, KillComesAfterTheGracePeriod) {
+  if (!capabilities().kill()) GTEST_SKIP() << "not declared";
+  const std::string handle = Run("a", kIgnoreTerm);
+  SignalRequest request;
+  request.grace = 500ms;
+  const base::BootTime before = world_->clock().Boot();
+  EXPECT_TRUE(Await(provider().Signal(handle, request, Deadline())).ok());
+  EXPECT_EQ(WaitForEnd(handle).signal(), SIGKILL);
+  EXPECT_GE(world_->clock().Boot() - before, 500ms);
+}
+
+TEST_P(ProviderContractTest, ForceKillsAtOnce) {
+  if (!capabilities().kill()) GTEST_SKIP() << "not declared";
+  const std::string handle = Run("a", kIgnoreTerm);
+  SignalRequest request;
+  request.force = true;
+  EXPECT_TRUE(Await(provider().Signal(handle, request, Deadline())).ok());
+  EXPECT_EQ(WaitForEnd(handle).signal(), SIGKILL);
+}
+
+TEST_P(ProviderContractTest, SignalOfAnEndedOneIsASuccessThatDoesNothing) {
+  const std::string handle = Run("a", {CommandKind::kExit, 3});
+  WaitForEnd(handle);
+  EXPECT_TRUE(Await(provider().Signal(handle, {}, Deadline())).ok());
+  EXPECT_EQ(WaitForEnd(handle).exit_code(), 3);
+}
+
+TEST_P(ProviderContractTest, FenceOfARunningOneIsSureInTheEnd) {
+  const std::string handle = Run("a", kIgnoreTerm);
+  absl::Status fenced;
+  const base::BootTime deadline = Deadline();
+  do {
+    fenced = Await(provider().Fence(handle, deadline));
+    if (!fenced.ok()) world_->RunUntil([] { return false; }, 50ms);
+  } while (!fenced.ok() && world_->clock().Boot() < deadline);
+  EXPECT_TRUE(fenced.ok()) << fenced;
+  EXPECT_EQ(Inspect(handle).state(), pb::SandboxView::ENDED);
+}
+
+TEST_P(ProviderContractTest, NothingStartsInAFencedSandbox) {
+  if (!TwoStep()) GTEST_SKIP() << "one-step launch";
+  const std::string handle = CreateOnly("a");
+  EXPECT_TRUE(Await(provider().Fence(handle, Deadline())).ok());
+  const auto outcome = Start(handle, Launch("x-a", kRunForever));
+  EXPECT_TRUE(outcome.has_error() || outcome.has_failure());
+  EXPECT_EQ(world_->Executions("x-a"), 0);
+}
+
+TEST_P(ProviderContractTest, DestroyEndsWhatRunsAndCanBeRepeated) {
+  const std::string handle = Run("a", kIgnoreTerm);
+  EXPECT_TRUE(Await(provider().Destroy(handle, Deadline())).ok());
+  EXPECT_EQ(Inspect(handle).state(), pb::SandboxView::ABSENT);
+  EXPECT_TRUE(Await(provider().Destroy(handle, Deadline())).ok());
+  EXPECT_EQ(ListAll().count("a"), 0u);
+}
+
+TEST_P(ProviderContractTest, AbsentSandboxIsAnAnswer) {
+  const std::string handle = Run("a", kExitZero);
+  WaitForEnd(handle);
+  ASSERT_TRUE(Await(provider().Destroy(handle, Deadline())).ok());
+  EXPECT_EQ(Inspect(handle).state(), pb::SandboxView::ABSENT);
+  EXPECT_EQ(Await(provider().Find("a", Deadline()))->state(), pb::SandboxView::ABSENT);
+  EXPECT_TRUE(Await(provider().Signal(handle, {}, Deadline())).ok());
+  EXPECT_TRUE(Await(provider().Fence(handle, Deadline())).ok());
+  if (!TwoStep()) return;
+  const auto outcome = Start(handle, Launch("x-again", kExitZero));
+  EXPECT_TRUE(outcome.has_error());
+  EXPECT_TRUE(outcome.error().proves_no_effect());
+  EXPECT_EQ(world_->Executions("x-again"), 0);
+}
+
+// --- output, events, flags ---
+
+TEST_P(ProviderContractTest, NativeSpoolHoldsTheWholeOutputAtTheEnd) {
+  if (!capabilities().spool_is_native()) GTEST_SKIP() << "not declared";
+  const pb::ExitRecord end = WaitForEnd(Run("a", {CommandKind::kPrint, 100'000}));
+  EXPECT_EQ(end.stdout_bytes(), 100'000);
+  EXPECT_EQ(world_->Spooled("x-a", "stdout").size(), 100'000u);
+  EXPECT_EQ(world_->Spooled("x-a", "stderr").size(), 0u);
+}
+
+TEST_P(ProviderContractTest, OutputCanBeReadFromAnyOffset) {
+  if (capabilities().spool_is_native() || !capabilities().output_replay())
+    GTEST_SKIP() << "not declared";
+  const std::string handle = Run("a", {CommandKind::kPrint, 10'000});
+  WaitForEnd(handle);
+  std::string whole;
+  while (true) {
+    const auto chunk = Await(provider().ReadOutput(
+        handle, "x-a", "stdout", static_cast<int64_t>(whole.size()), 4096, Deadline()));
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    ASSERT_EQ(chunk->offset(), static_cast<int64_t>(whole.size()));
+    whole += chunk->data();
+    if (chunk->end()) break;
+    ASSERT_FALSE(chunk->data().empty());
+  }
+  EXPECT_EQ(whole.size(), 10'000u);
+  const auto tail = Await(provider().ReadOutput(handle, "x-a", "stdout", 9'990, 4096, Deadline()));
+  EXPECT_EQ(tail->data(), whole.substr(9'990));
+}
+
+TEST_P(ProviderContractTest, HintTellsOfAnEndWhereDeclared) {
+  if (!capabilities().events()) GTEST_SKIP() << "not declared";
+  std::set<std::string> hints;
+  provider().OnHint([&](ProviderHint hint) { hints.insert(hint.sandbox_name); });
+  Run("a", {CommandKind::kRunBriefly, 0});
+  EXPECT_TRUE(world_->RunUntil([&] { return hints.count("a") > 0; }, kLimit));
+  provider().OnHint(nullptr);
+}
+
+TEST_P(ProviderContractTest, UndeclaredVerbsAnswerUnimplemented) {
+  const std::string handle = Run("a", kExitZero);
+  if (capabilities().spool_is_native()) {
+    const auto chunk = Await(provider().ReadOutput(handle, "x-a", "stdout", 0, 1, Deadline()));
+    EXPECT_EQ(chunk.status().code(), absl::StatusCode::kUnimplemented);
+  }
+  if (capabilities().lifetime() == pb::Capabilities::LIFETIME_NONE) {
+    const absl::Status renewed = Await(provider().Renew(handle, 60s, Deadline()));
+    EXPECT_EQ(renewed.code(), absl::StatusCode::kUnimplemented);
+  }
+  if (!TwoStep()) {
+    const auto outcome = Start(handle, Launch("x-other", kExitZero));
+    EXPECT_EQ(outcome.error().error_class(), pb::INVALID);
+    EXPECT_TRUE(outcome.error().proves_no_effect());
+    EXPECT_EQ(world_->Executions("x-other"), 0);
+  }
+}
+
+TEST_P(ProviderContractTest, EmptySpecIsValid) { EXPECT_TRUE(provider().Validate({}).empty()); }
+
+TEST_P(ProviderContractTest, KeysThatAreNotHonouredAreViolations) {
+  const auto& honoured = capabilities().spec_keys();
+  v1::SandboxSpec everything;
+  std::set<std::string> refused;
+  for (const std::string key : kProviderKeys) {
+    const v1::SandboxSpec spec = SpecWith(key);
+    ASSERT_EQ(ProviderKeysOf(spec), std::vector<std::string>{key});
+    const auto violations = provider().Validate(spec);
+    if (std::find(honoured.begin(), honoured.end(), key) != honoured.end()) {
+      EXPECT_TRUE(violations.empty()) << key;
+      continue;
+    }
+    ASSERT_EQ(violations.size(), 1u) << key;
+    EXPECT_EQ(violations[0].field, key);
+    EXPECT_FALSE(violations[0].description.empty());
+    everything.MergeFrom(spec);
+    refused.insert(key);
+  }
+  std::set<std::string> all;
+  for (const FieldViolation& violation : provider().Validate(everything))
+    all.insert(violation.field);
+  EXPECT_EQ(all, refused) << "every violation at once";
+}
+
+}  // namespace boxkeeper::providers::testing
