@@ -1,0 +1,279 @@
+#include "cli/spec.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/duration_text.h"
+#include "base/status_macros.h"
+#include "base/task_key.h"
+#include "base/utf8.h"
+#include "cli/files.h"
+#include "cli/human.h"
+#include "cli/script.h"
+#include "cli/uuid.h"
+
+namespace boxkeeper::cli {
+namespace {
+
+using Pair = std::pair<std::string, std::string>;
+
+absl::Status Wrong(const std::string& flag, const std::string& why) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", why));
+}
+
+// The proto's texts are UTF-8; bytes that are not would be refused far from here, with a worse
+// message.
+absl::Status CheckText(const std::string& flag, const std::string& text) {
+  if (!base::IsUtf8(text)) return Wrong(flag, "is not UTF-8");
+  if (text.find('\0') != std::string::npos) return Wrong(flag, "contains NUL");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Pair> EnvPair(const std::string& flag, const std::string& text,
+                             const Console& console) {
+  const size_t equals = text.find('=');
+  Pair pair(text.substr(0, equals), "");
+  if (pair.first.empty()) return Wrong(flag, absl::StrCat("'", text, "' is not NAME=VALUE"));
+  if (equals != std::string::npos) {
+    pair.second = text.substr(equals + 1);
+  } else if (auto value = console.env(text)) {
+    pair.second = *std::move(value);
+  } else {
+    return Wrong(flag, absl::StrCat("'", text, "' is not NAME=VALUE, nor a variable set here"));
+  }
+  RETURN_IF_ERROR(CheckText(absl::StrCat(flag, " ", pair.first), pair.second));
+  RETURN_IF_ERROR(CheckText(flag, pair.first));
+  return pair;
+}
+
+// Lines NAME=VALUE or NAME; blank ones and those that begin with '#' do not count. Values are taken
+// as they stand.
+absl::Status AddEnvFile(const std::string& path, const Console& console, std::vector<Pair>& env) {
+  auto content = ReadLocalFile(path);
+  if (!content.ok()) return Wrong("--env-file", std::string(content.status().message()));
+  size_t number = 0;
+  for (size_t start = 0; start < content->size();) {
+    size_t end = content->find('\n', start);
+    if (end == std::string::npos) end = content->size();
+    std::string line = content->substr(start, end - start);
+    start = end + 1;
+    ++number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    const size_t first = line.find_first_not_of(" \t");
+    if (first == std::string::npos || line[first] == '#') continue;
+    const std::string where = absl::StrCat("--env-file ", path, ":", number);
+    ASSIGN_OR_RETURN(Pair pair, EnvPair(where, line.substr(first), console));
+    env.push_back(std::move(pair));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Pair>> CollectEnv(const SubmitFlags& flags, const Console& console) {
+  std::vector<Pair> env;
+  for (const std::string& path : flags.env_files) {
+    RETURN_IF_ERROR(AddEnvFile(path, console, env));
+  }
+  for (const std::string& text : flags.env) {
+    ASSIGN_OR_RETURN(Pair pair, EnvPair("--env", text, console));
+    env.push_back(std::move(pair));
+  }
+  return env;
+}
+
+// NAME             the value of boxctl's own variable NAME
+// NAME=env:VAR     ... of its variable VAR
+// NAME=file:PATH   the content of a file here
+// NAME=server-env:VAR, NAME=server-file:PATH   resolved by the daemon, from its allow-list
+// NAME=value:TEXT, NAME=TEXT                   the text itself (other users of this machine can see
+// it in boxctl's argv)
+absl::Status AddSecret(const std::string& text, const Console& console, v1::TaskSpec& spec) {
+  const size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  if (name.empty()) return Wrong("--secret", "needs a name: NAME or NAME=SOURCE");
+  const std::string source = equals == std::string::npos ? "env:" + name : text.substr(equals + 1);
+  const std::string flag = "--secret " + name;
+  RETURN_IF_ERROR(CheckText("--secret", name));
+  auto argument = [&source](const std::string& prefix) -> std::optional<std::string> {
+    if (source.rfind(prefix, 0) != 0) return std::nullopt;
+    return source.substr(prefix.size());
+  };
+  v1::Secret& secret = (*spec.mutable_secrets())[name];
+  if (auto variable = argument("server-env:")) {
+    secret.set_env(*variable);
+  } else if (auto path = argument("server-file:")) {
+    secret.set_file(*path);
+  } else if (auto variable = argument("env:")) {
+    auto value = console.env(*variable);
+    if (!value) return Wrong(flag, absl::StrCat("no variable '", *variable, "' is set here"));
+    secret.set_value(*std::move(value));
+  } else if (auto path = argument("file:")) {
+    auto content = ReadLocalFile(*path);
+    if (!content.ok()) return Wrong(flag, std::string(content.status().message()));
+    secret.set_value(*std::move(content));
+  } else {
+    secret.set_value(argument("value:").value_or(source));
+  }
+  return CheckText(flag, secret.value());
+}
+
+absl::Status AddFile(const std::string& flag, const std::string& text, bool secret,
+                     v1::TaskSpec& spec) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+    return Wrong(flag, absl::StrCat("'", text, "' is not LOCAL:REMOTE"));
+  }
+  const std::string local = text.substr(0, colon);
+  auto content = ReadLocalFile(local);
+  if (!content.ok()) return Wrong(flag, std::string(content.status().message()));
+  v1::TaskFile& file = *spec.add_files();
+  file.set_path(text.substr(colon + 1));
+  file.set_content(*std::move(content));
+  file.set_secret(secret);
+  if (!secret) {
+    ASSIGN_OR_RETURN(uint32_t mode, LocalFileMode(local));
+    file.set_mode(mode);
+  }
+  return CheckText(flag, file.path());
+}
+
+// sandbox_override, one key after the other.
+class Override {
+ public:
+  explicit Override(google::protobuf::Struct* fields) : fields_(*fields->mutable_fields()) {}
+
+  void Text(const std::string& key, const std::string& value) {
+    if (!value.empty()) fields_[key].set_string_value(value);
+  }
+  template <typename T>
+  void Number(const std::string& key, const std::optional<T>& value) {
+    if (value) fields_[key].set_number_value(static_cast<double>(*value));
+  }
+  void Texts(const std::string& key, const std::vector<std::string>& values) {
+    if (values.size() == 1) return Text(key, values[0]);
+    for (const std::string& value : values) {
+      fields_[key].mutable_list_value()->add_values()->set_string_value(value);
+    }
+  }
+  void Map(const std::string& key, const std::vector<Pair>& pairs) {
+    for (const auto& [name, value] : pairs) {
+      auto& fields = *fields_[key].mutable_struct_value()->mutable_fields();
+      fields[name].set_string_value(value);
+    }
+  }
+
+ private:
+  google::protobuf::Map<std::string, google::protobuf::Value>& fields_;
+};
+
+absl::Status FillOverride(const SubmitFlags& flags, const Console& console,
+                          google::protobuf::Struct* fields) {
+  Override override(fields);
+  override.Texts("provider", flags.provider);
+  override.Text("profile", flags.profile);
+  override.Text("image", flags.image);
+  override.Text("template", flags.template_name);
+  override.Number("cpu", flags.cpu);
+  override.Number("memory_mb", flags.memory_mb);
+  override.Number("disk_mb", flags.disk_mb);
+  override.Text("gpu", flags.gpu);
+  override.Text("network", flags.network);
+  override.Text("workdir", flags.workdir);
+  override.Text("user", flags.user);
+  override.Number("priority", flags.priority);
+  if (!flags.timeout.empty()) {
+    auto timeout = base::DurationFromText(flags.timeout);
+    if (!timeout.ok()) return Wrong("--timeout", std::string(timeout.status().message()));
+    override.Text("timeout", base::DurationToText(*timeout));
+  }
+  if (!flags.start_deadline.empty()) {
+    auto moment = ParseMoment(flags.start_deadline, console.now());
+    if (!moment.ok()) return Wrong("--start-deadline", std::string(moment.status().message()));
+    override.Text("start_deadline", *moment);
+  }
+  ASSIGN_OR_RETURN(std::vector<Pair> env, CollectEnv(flags, console));
+  override.Map("env", env);
+  return absl::OkStatus();
+}
+
+// Sets the command; answers the program's name for the default key.
+absl::StatusOr<std::string> FillCommand(const SubmitFlags& flags, const Console& console,
+                                        v1::Command* command) {
+  const int forms = !flags.argv.empty() + !flags.shell.empty() + !flags.script.empty();
+  if (forms != 1) {
+    return absl::InvalidArgumentError(
+        forms == 0 ? "no command: give -- PROGRAM ARG..., --shell 'COMMAND' or a script's path"
+                   : "give only one of -- PROGRAM ARG..., --shell and a script's path");
+  }
+  if (!flags.lang.empty() && flags.script.empty()) return Wrong("--lang", "goes with a script");
+  if (!flags.shell.empty()) {
+    RETURN_IF_ERROR(CheckText("--shell", flags.shell));
+    command->set_shell(flags.shell);
+    return "shell";
+  }
+  if (!flags.script.empty()) {
+    ASSIGN_OR_RETURN(Script script, LoadScript(flags.script, flags.lang, console));
+    RETURN_IF_ERROR(CheckText("the script", script.body));
+    command->mutable_script()->set_lang(script.lang);
+    command->mutable_script()->set_body(script.body);
+    return script.name;
+  }
+  for (const std::string& argument : flags.argv) {
+    RETURN_IF_ERROR(CheckText("an argument of the command", argument));
+    command->mutable_argv()->add_args(argument);
+  }
+  return BaseName(flags.argv[0]);
+}
+
+absl::StatusOr<v1::OnLiveKey> ParseOnLiveKey(const std::string& text) {
+  if (text.empty() || text == "reject") return v1::ON_LIVE_KEY_REJECT;
+  if (text == "after") return v1::ON_LIVE_KEY_AFTER;
+  if (text == "replace") return v1::ON_LIVE_KEY_REPLACE;
+  return Wrong("--on-live-key", "must be reject, after or replace");
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Pair>> ParsePairs(const std::string& flag,
+                                             const std::vector<std::string>& texts) {
+  std::vector<Pair> pairs;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Wrong(flag, absl::StrCat("'", text, "' is not NAME=VALUE"));
+    }
+    RETURN_IF_ERROR(CheckText(flag, text));
+    pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return pairs;
+}
+
+absl::StatusOr<v1::TaskSpec> BuildSpec(const SubmitFlags& flags, const Console& console) {
+  v1::TaskSpec spec;
+  spec.set_submission_id(flags.submission_id.empty() ? NewUuid() : flags.submission_id);
+  spec.set_owner(flags.owner);
+  ASSIGN_OR_RETURN(std::string program, FillCommand(flags, console, spec.mutable_command()));
+  if (flags.key.empty()) {
+    spec.mutable_key()->set_kind(v1::TaskKey::COMMAND);
+    spec.mutable_key()->set_run(spec.submission_id());
+    spec.mutable_key()->set_name(program);
+  } else {
+    auto key = base::ParseKey(flags.key);
+    if (!key.ok()) return Wrong("--key", std::string(key.status().message()));
+    *spec.mutable_key() = *std::move(key);
+  }
+  RETURN_IF_ERROR(FillOverride(flags, console, spec.mutable_sandbox_override()));
+  for (const std::string& text : flags.secrets) RETURN_IF_ERROR(AddSecret(text, console, spec));
+  for (const std::string& text : flags.files) {
+    RETURN_IF_ERROR(AddFile("--file", text, false, spec));
+  }
+  for (const std::string& text : flags.secret_files) {
+    RETURN_IF_ERROR(AddFile("--secret-file", text, true, spec));
+  }
+  ASSIGN_OR_RETURN(std::vector<Pair> labels, ParsePairs("--label", flags.labels));
+  for (auto& [name, value] : labels) (*spec.mutable_labels())[name] = value;
+  ASSIGN_OR_RETURN(v1::OnLiveKey on_live_key, ParseOnLiveKey(flags.on_live_key));
+  spec.set_on_live_key(on_live_key);
+  return spec;
+}
+
+}  // namespace boxkeeper::cli
