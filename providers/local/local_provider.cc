@@ -78,7 +78,11 @@ LocalProvider::LocalProvider(Deps deps, Settings settings, std::string program)
     if (hint_) hint_({});  // whatever happened while nobody listened
   };
   options.exited = [this](const launcher::SandboxInfo& info) {
-    if (hint_) hint_({info.id});
+    if (!hint_) return;
+    ProviderHint hint;
+    hint.sandbox_name = info.id;
+    hint.view = std::make_shared<const pb::SandboxView>(ToView(info, boot_id_));
+    hint_(std::move(hint));
   };
   client_ = std::make_shared<LauncherClient>(deps.executor, deps.clock, std::move(options));
 }
