@@ -132,7 +132,7 @@ void CheckSecrets(const v1::Secrets& secrets, Problems* problems) {
   }
   for (int i = 0; i < secrets.allow_files_size(); ++i) {
     const std::string& path = secrets.allow_files(i);
-    if (!IsAbsolute(path) || std::filesystem::path(path).lexically_normal() != path) {
+    if (!IsAbsolute(path) || std::filesystem::path(path).lexically_normal().string() != path) {
       Add(problems, absl::StrCat("secrets.allow_files[", i, "]"),
           Shown(path) +
               " is not allowed; allowed: an absolute path without '.', '..' and '//'; one that "

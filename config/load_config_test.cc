@@ -179,6 +179,7 @@ TEST(LoadConfigTest, EachMistakeIsFoundAtItsPlace) {
       {"secrets: {allow_env: [\"A=B\"]}", "secrets.allow_env[0]: 'A=B'"},
       {"secrets: {allow_files: [etc/x]}", "secrets.allow_files[0]: 'etc/x'"},
       {"secrets: {allow_files: [/etc/../x]}", "allowed: an absolute path without"},
+      {"secrets: {allow_files: [/etc//x]}", "allowed: an absolute path without"},
       {"secrets: {allow_files: /etc/x}", "expected a list of texts"},
       {"log: {level: loud}", "allowed: debug, info, warning or error"},
       {"log: {level: info", "b.yaml:1: malformed YAML"},
