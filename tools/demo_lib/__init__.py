@@ -1,0 +1,1 @@
+"""What tools/demo runs after the build."""
