@@ -198,6 +198,12 @@ class RealFileSystem final : public FileSystem {
 
 std::unique_ptr<FileSystem> MakeRealFileSystem() { return std::make_unique<RealFileSystem>(); }
 
+std::string ParentDirectory(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<File> file, fs.Open(path, OpenOptions{}));
   // Files of /proc and pipes say size 0: read until the end, whatever the size.
@@ -228,8 +234,7 @@ absl::Status WriteFileAtomically(FileSystem& fs, const std::string& path, std::s
     return written;
   }
   RETURN_IF_ERROR(fs.Rename(temporary, path));
-  size_t slash = path.rfind('/');
-  return fs.SyncDir(slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash));
+  return fs.SyncDir(ParentDirectory(path));
 }
 
 }  // namespace boxkeeper::base

@@ -60,6 +60,9 @@ class FileSystem {
 // The kernel's. Paths as given.
 std::unique_ptr<FileSystem> MakeRealFileSystem();
 
+// The directory that names `path`: "/a" for "/a/b", "/" for "/b", "." for "b".
+std::string ParentDirectory(const std::string& path);
+
 // Whole-file helpers on any FileSystem.
 absl::StatusOr<std::string> ReadFile(FileSystem& fs, const std::string& path);
 // Writes beside `path`, syncs, renames, syncs the directory: afterwards the old or the new content

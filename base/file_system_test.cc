@@ -82,6 +82,9 @@ TEST_F(RealFileSystemTest, MakesDirectoriesWithParentsAndListsSorted) {
 
 TEST_F(RealFileSystemTest, RenameAndRemove) {
   ASSERT_TRUE(WriteFileAtomically(*fs_, dir_ + "/f", "x", 0600).ok());
+  EXPECT_EQ(ParentDirectory("/a/b"), "/a");
+  EXPECT_EQ(ParentDirectory("/b"), "/");
+  EXPECT_EQ(ParentDirectory("b"), ".");
   ASSERT_TRUE(fs_->Rename(dir_ + "/f", dir_ + "/g").ok());
   EXPECT_FALSE(*fs_->Exists(dir_ + "/f"));
   ASSERT_TRUE(fs_->Remove(dir_ + "/g").ok());

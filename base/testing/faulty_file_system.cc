@@ -46,12 +46,6 @@ struct NameChange {
   InodePtr inode;
 };
 
-std::string ParentOf(const std::string& path) {
-  size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 struct FaultyFileSystem::State {
@@ -253,11 +247,11 @@ absl::StatusOr<std::unique_ptr<File>> FaultyFileSystem::Open(const std::string& 
     return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
   }
   if (found == state_->names.end()) {
-    if (!options.create || !state_->directories.contains(ParentOf(path))) {
+    if (!options.create || !state_->directories.contains(ParentDirectory(path))) {
       return absl::NotFoundError(absl::StrCat(path, ": no such file"));
     }
     found = state_->names.emplace(path, std::make_shared<Inode>()).first;
-    state_->unsynced_names.push_back({ParentOf(path), "", path, found->second});
+    state_->unsynced_names.push_back({ParentDirectory(path), "", path, found->second});
   } else if (options.create && options.exclusive) {
     return absl::AlreadyExistsError(absl::StrCat(path, ": exists"));
   }
@@ -276,7 +270,7 @@ absl::Status FaultyFileSystem::Rename(const std::string& from, const std::string
   if (found == state_->names.end()) {
     return absl::NotFoundError(absl::StrCat(from, ": no such file"));
   }
-  NameChange change{ParentOf(to), from, to, found->second};
+  NameChange change{ParentDirectory(to), from, to, found->second};
   ApplyNameChange(change, state_->names);
   state_->unsynced_names.push_back(std::move(change));
   return absl::OkStatus();
@@ -288,7 +282,7 @@ absl::Status FaultyFileSystem::Remove(const std::string& path) {
   if (!state_->names.contains(path)) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file"));
   }
-  NameChange change{ParentOf(path), path, "", nullptr};
+  NameChange change{ParentDirectory(path), path, "", nullptr};
   ApplyNameChange(change, state_->names);
   state_->unsynced_names.push_back(std::move(change));
   return absl::OkStatus();
@@ -296,7 +290,7 @@ absl::Status FaultyFileSystem::Remove(const std::string& path) {
 
 absl::Status FaultyFileSystem::MakeDirectories(const std::string& path, uint32_t) {
   std::lock_guard lock(state_->mutex);
-  for (std::string p = path; !state_->directories.contains(p); p = ParentOf(p)) {
+  for (std::string p = path; !state_->directories.contains(p); p = ParentDirectory(p)) {
     if (state_->names.contains(p)) {
       return absl::AlreadyExistsError(absl::StrCat(p, ": is a file"));
     }
@@ -312,7 +306,7 @@ absl::StatusOr<std::vector<std::string>> FaultyFileSystem::List(const std::strin
   }
   std::set<std::string> names;
   auto add = [&](const std::string& path) {
-    if (path != directory && ParentOf(path) == directory) {
+    if (path != directory && ParentDirectory(path) == directory) {
       names.insert(path.substr(path.rfind('/') + 1));
     }
   };
@@ -329,6 +323,9 @@ absl::StatusOr<bool> FaultyFileSystem::Exists(const std::string& path) {
 absl::Status FaultyFileSystem::SyncDir(const std::string& directory) {
   std::lock_guard lock(state_->mutex);
   RETURN_IF_ERROR(state_->Begin(FileOperation::kSyncDir, directory, true));
+  if (!state_->directories.contains(directory)) {
+    return absl::NotFoundError(absl::StrCat(directory, ": no such directory"));
+  }
   std::erase_if(state_->unsynced_names, [&](const NameChange& change) {
     if (change.directory != directory) return false;
     ApplyNameChange(change, state_->durable_names);

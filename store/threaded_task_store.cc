@@ -1,0 +1,118 @@
+#include "store/threaded_task_store.h"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace boxkeeper::store {
+
+namespace asio = boost::asio;
+
+absl::StatusOr<std::unique_ptr<ThreadedTaskStore>> ThreadedTaskStore::Create(
+    base::FileSystem& fs, ThreadedTaskStoreOptions options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteLog> log, SqliteLog::Open(fs, options.log));
+  std::unique_ptr<ThreadedTaskStore> store(
+      new ThreadedTaskStore(std::move(log), std::move(options)));
+  store->thread_ = std::thread([s = store.get()] { s->Run(); });
+  return store;
+}
+
+ThreadedTaskStore::ThreadedTaskStore(std::unique_ptr<SqliteLog> log,
+                                     ThreadedTaskStoreOptions options)
+    : options_(std::move(options)),
+      log_(std::move(log)),
+      last_position_at_open_(log_->last_position()) {}
+
+ThreadedTaskStore::~ThreadedTaskStore() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+template <typename Result, typename Work>
+asio::awaitable<Result> ThreadedTaskStore::OnThread(Work work) {
+  auto executor = co_await asio::this_coro::executor;
+  auto initiate = [&](auto handler) {
+    // Tracked: the loop must not run out of work while the thread has some of its own.
+    auto back = asio::prefer(executor, asio::execution::outstanding_work.tracked);
+    Push([handler = std::move(handler), back = std::move(back), work = std::move(work)]() mutable {
+      auto finish = [h = std::move(handler), result = Result(work())]() mutable {
+        std::move(h)(std::move(result));
+      };
+      asio::post(back, std::move(finish));
+    });
+  };
+  Result result = co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Result)>(
+      initiate, asio::use_awaitable);
+  co_return result;
+}
+
+asio::awaitable<absl::Status> ThreadedTaskStore::Commit(const Batch& batch) {
+  auto work = [this, &batch] { return log_->Commit(batch); };
+  absl::Status status = co_await OnThread<absl::Status>(std::move(work));
+  co_return status;
+}
+
+asio::awaitable<absl::StatusOr<std::string>> ThreadedTaskStore::Read(Position position) {
+  auto work = [this, position] { return log_->Read(position); };
+  absl::StatusOr<std::string> record =
+      co_await OnThread<absl::StatusOr<std::string>>(std::move(work));
+  co_return record;
+}
+
+absl::Status ThreadedTaskStore::Load(
+    const std::function<absl::Status(Position, std::string_view)>& visit) {
+  // On the caller's thread, with the store thread kept at rest: it takes no job while the mutex is
+  // held.
+  std::lock_guard lock(mutex_);
+  return log_->Load(visit);
+}
+
+void ThreadedTaskStore::Push(Job job) {
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void ThreadedTaskStore::Run() {
+  std::unique_lock lock(mutex_);
+  auto sampled = std::chrono::steady_clock::now();
+  while (true) {
+    bool idle = !wake_.wait_for(lock, std::chrono::milliseconds(options_.checkpoint_idle_ms),
+                                [&] { return !jobs_.empty() || stopping_; });
+    if (idle && log_->wal_bytes() >= options_.checkpoint_idle_bytes) Rest();
+    while (!jobs_.empty()) {
+      Job job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      if (log_->wal_bytes() >= options_.checkpoint_bytes) Rest();
+      lock.lock();
+    }
+    if (stopping_) return;
+    if (auto now = std::chrono::steady_clock::now(); now - sampled > std::chrono::seconds(1)) {
+      log_->SampleSpace();
+      sampled = now;
+    }
+  }
+}
+
+// A failure here is met again, as the log's lasting error, by the next commit.
+void ThreadedTaskStore::Rest() {
+  base::LogIfError(log_->Checkpoint(), "the next commit fails and says so");
+}
+
+}  // namespace boxkeeper::store
