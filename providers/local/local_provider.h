@@ -43,6 +43,8 @@ class LocalProvider : public Provider {
   std::vector<std::string> warnings() const override;
   bool tasks_survive_service_stop() const override;
   std::string helper_version() const override;
+  // Who answered the last Hello; nothing before the first.
+  const std::optional<launcher::HelloReply>& launcher() const { return client_->hello(); }
   std::vector<FieldViolation> Validate(const v1::SandboxSpec& spec) const override;
 
   boost::asio::awaitable<absl::Status> Open(base::BootTime deadline) override;

@@ -35,7 +35,7 @@ class FakeUnderTest : public ProviderUnderTest {
     }
     return done();
   }
-  v1::Command Command(CommandKind kind) override {
+  v1::Command Command(const std::string& exec_id, CommandKind kind) override {
     v1::Command command;
     command.set_shell(absl::StrCat("sim ", Words(kind)));
     return command;

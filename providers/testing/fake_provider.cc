@@ -117,6 +117,7 @@ void FakeProvider::State::OnWorld(const std::string& name) {
   if (!hint || !options.events || Draw(options.hint_lost)) return;
   ProviderHint event;
   event.sandbox_name = name;
+  if (Draw(options.hint_with_view)) event.view = world.ViewByName(name);
   hint(event);
 }
 

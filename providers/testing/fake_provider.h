@@ -61,6 +61,7 @@ struct FakeProviderOptions {
   double duplicate_row = 0;  // probability that List repeats a row
   bool events = true;
   double hint_lost = 0;
+  double hint_with_view = 0.5;  // probability that a hint carries what Inspect would say
   // Probability that a created sandbox is deleted behind our back, at a uniform time up to
   // `vanish_within` later.
   double vanish = 0;

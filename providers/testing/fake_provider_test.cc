@@ -212,6 +212,16 @@ TEST_F(FakeProviderTest, HintComesWhenACommandEnds) {
   EXPECT_EQ(hints, std::vector<std::string>{"a"});
 }
 
+TEST_F(FakeProviderTest, HintMayCarryTheEnd) {
+  std::vector<ProviderHint> hints;
+  provider_->options().hint_with_view = 1;
+  provider_->OnHint([&](ProviderHint hint) { hints.push_back(hint); });
+  Start(CreateOne("a"), Sim("e", {"run=5s", "exit=3"}));
+  clock_.Advance(5s);
+  ASSERT_EQ(hints.size(), 1u);
+  EXPECT_EQ(hints[0].view->exit().exit_code(), 3);
+}
+
 TEST_F(FakeProviderTest, FenceKillsAndRefusesLaterStarts) {
   world_.options().kill_latency = 1s;
   const std::string handle = CreateOne("a");

@@ -158,6 +158,12 @@ pb::SandboxView FakeWorld::Find(const std::string& name) {
   return ViewOf(found->second);
 }
 
+std::shared_ptr<const pb::SandboxView> FakeWorld::ViewByName(const std::string& name) const {
+  const auto found = sandboxes_.find(name);
+  if (found == sandboxes_.end()) return nullptr;
+  return std::make_shared<const pb::SandboxView>(ViewOf(found->second));
+}
+
 std::vector<pb::SandboxView> FakeWorld::List(const std::string& after, size_t limit) {
   std::erase_if(ghosts_, [&](const auto& entry) { return entry.second.until <= Now(); });
   std::map<std::string, pb::SandboxView> rows;

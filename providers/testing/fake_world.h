@@ -98,6 +98,8 @@ class FakeWorld {
   absl::StatusOr<pb::CreateOutcome> Create(const pb::CreateRequest& request);
   pb::StartOutcome Start(const std::string& handle, const pb::LaunchRequest& launch);
   pb::SandboxView Find(const std::string& name);
+  // Without any lag; nullptr if there is none.
+  std::shared_ptr<const pb::SandboxView> ViewByName(const std::string& name) const;
   // Rows with a name above `after`, at most `limit`; foreign sandboxes are listed too, as an API
   // without filters would.
   std::vector<pb::SandboxView> List(const std::string& after, size_t limit);

@@ -70,7 +70,7 @@ pb::CreateRequest ProviderContractTest::Request(const std::string& name, Command
 pb::LaunchRequest ProviderContractTest::Launch(const std::string& exec_id, CommandKind command) {
   pb::LaunchRequest launch;
   launch.set_exec_id(exec_id);
-  *launch.mutable_command() = world_->Command(command);
+  *launch.mutable_command() = world_->Command(exec_id, command);
   launch.mutable_grace()->set_nanos(200'000'000);
   launch.mutable_final_drain()->set_seconds(2);
   if (capabilities().spool_is_native()) *launch.mutable_spool() = world_->Spool(exec_id);

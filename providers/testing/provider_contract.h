@@ -52,7 +52,9 @@ class ProviderUnderTest {
   // Lets things happen until `done` or for `limit` at most; returns done(). Moves the time where it
   // is virtual.
   virtual bool RunUntil(const std::function<bool()>& done, std::chrono::nanoseconds limit) = 0;
-  virtual v1::Command Command(CommandKind kind) = 0;
+  // The command of `exec_id`; where the world keeps no records itself, it leaves them for
+  // Executions().
+  virtual v1::Command Command(const std::string& exec_id, CommandKind kind) = 0;
   // How often the user code of `exec_id` began, by the world's own records.
   virtual int Executions(const std::string& exec_id) = 0;
   // Spool paths for a launch, and what has been written there so far. Only where the spool is

@@ -1,0 +1,48 @@
+// A state directory with a real boxlaunch and a LocalProvider on it, for tests.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "providers/local/local_provider.h"
+#include "providers/testing/provider_contract.h"
+
+namespace boxkeeper::providers::local::testing {
+
+// Owns all of it; its end kills the launcher and removes the directory, whatever the test left
+// behind. The test needs `data = ["//launcher:boxlaunch"]`.
+class LocalWorld : public providers::testing::ProviderUnderTest {
+ public:
+  using CommandKind = providers::testing::CommandKind;
+
+  LocalWorld();
+  ~LocalWorld() override;
+
+  boost::asio::io_context& context() override { return context_; }
+  base::Clock& clock() override { return *clock_; }
+  Provider& provider() override { return *provider_; }
+  LocalProvider& local() { return *provider_; }
+  void RestartAdapter() override;
+  bool RunUntil(const std::function<bool()>& done, std::chrono::nanoseconds limit) override;
+  v1::Command Command(const std::string& exec_id, CommandKind kind) override;
+  int Executions(const std::string& exec_id) override;
+  pb::SpoolPaths Spool(const std::string& exec_id) override;
+  std::string Spooled(const std::string& exec_id, const std::string& stream) override;
+
+  const std::string& directory() const { return directory_; }
+  // SIGKILL to the launcher that answered last.
+  void KillLauncher();
+
+ private:
+  boost::asio::io_context context_;
+  std::unique_ptr<base::Clock> clock_;
+  std::string directory_;
+  std::shared_ptr<LocalProvider> provider_;
+};
+
+// The content of a file; "" if it is not there.
+std::string ReadWholeFile(const std::string& path);
+
+}  // namespace boxkeeper::providers::local::testing
