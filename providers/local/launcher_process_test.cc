@@ -79,7 +79,7 @@ TEST_F(LauncherProcessTest, GivesNothingOfTheDaemonAway) {
 }
 
 TEST_F(LauncherProcessTest, DoesNotStartASecondOneWhileTheFirstMayComeUp) {
-  LauncherProcess process(*clock_, Script("echo $$ > " + directory_ + "/report; exec sleep 60"),
+  LauncherProcess process(*clock_, Script("echo $$ > " + directory_ + "/report; exec tail -f /dev/null"),
                           directory_);
   EXPECT_TRUE(process.Start().ok());
   const pid_t pid = static_cast<pid_t>(std::stol(Report()));
