@@ -69,6 +69,7 @@ asio::awaitable<void> Journal::CommitLoop() {
   co_await asio::post(executor, asio::use_awaitable);
   while (!open_.batch.empty() || !open_.outputs.empty()) {
     Pending pending = std::exchange(open_, Pending{});
+    ++open_batch_;
     if (!pending.batch.empty()) {
       absl::Status status = co_await CommitUntilSpace(pending.batch);
       if (!status.ok()) {

@@ -44,6 +44,9 @@ class Journal {
   store::Position next_position() const { return next_; }
   void Delete(store::Position position);
 
+  // Changes with every batch: what is appended under one number is synced together.
+  int64_t open_batch() const { return open_batch_; }
+
   // Runs `output` on the loop, after the output held before it, once everything appended up to now
   // is durable. Never from within this call.
   void WhenSynced(std::function<void()> output);
@@ -71,6 +74,7 @@ class Journal {
   std::function<void(absl::Status)> fatal_;
   Stats stats_;
   Pending open_;
+  int64_t open_batch_ = 0;
   bool running_ = false;
   bool failed_ = false;
   bool out_of_space_ = false;

@@ -22,12 +22,20 @@ struct LogTask {
   base::TaskId id;
   v1::TaskKey key;
   v1::LogSpec spec;
+  int64_t accepted_at_ms = 0;  // unix
+  // Values to be overwritten in what is read and stored; empty once they are erased (the log is
+  // then stored).
+  std::vector<std::string> secrets;
+  bool has_secrets = false;
+  bool log_complete = false;  // the log store has every byte
 };
 
 struct LogEnd {
   bool ended = false;  // the sizes below are final
   int64_t stdout_bytes = 0;
   int64_t stderr_bytes = 0;
+  int64_t dropped_bytes = 0;
+  std::string exit_record;  // JSON for <base>/_boxkeeper/<task id>/exit.json
 };
 
 // Called on the loop.
@@ -41,14 +49,17 @@ class LogPort {
   // Ships what the spool holds and will hold. `resume`: the newest journalled records of the task.
   virtual void Track(LogTask task, std::vector<store::v1::LogRecord> resume) = 0;
   // The stream sizes are final. A task without output has zeros.
-  virtual void NoteEnd(const base::TaskId& id, int64_t stdout_bytes, int64_t stderr_bytes) = 0;
+  virtual void NoteEnd(const base::TaskId& id, LogEnd end) = 0;
   // The task is compacted: its spool goes.
   virtual void Forget(const base::TaskId& id) = 0;
   // Path below logs.url, for status.
   virtual std::string LogPath(const LogTask& task) const = 0;
-  // `end` tells, whenever asked, whether the task has ended and how long its streams are then.
-  virtual absl::StatusOr<std::unique_ptr<LogStream>> Open(LogTask task, std::function<LogEnd()> end,
-                                                          v1::ReadLogRequest request) = 0;
+  // `describe` gives the task (its record may have to be read); `end` tells, whenever asked,
+  // whether it has ended and how long its streams are then.
+  virtual absl::StatusOr<std::unique_ptr<LogStream>> Open(
+      const base::TaskId& id,
+      std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()> describe,
+      std::function<LogEnd()> end, v1::ReadLogRequest request) = 0;
 };
 
 // What the port calls back, on the loop. Implemented by the core.

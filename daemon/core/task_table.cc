@@ -58,6 +58,11 @@ std::string IdBytes(const base::Id128& id) {
   return std::string(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
 }
 
+bool Supersedes(const rec::LogRecord& later, const rec::LogRecord& earlier) {
+  if (later.complete()) return !earlier.dropped();
+  return later.stream() == earlier.stream() && later.dropped() == earlier.dropped();
+}
+
 bool IsFenced(const TaskRow& row) { return IsTerminal(row.state()) && row.status.fenced(); }
 
 absl::Status TaskTable::Apply(Position position, const rec::Record& record) {
@@ -193,10 +198,9 @@ absl::Status TaskTable::ApplySealed(Position position, const rec::Sealed& sealed
 absl::Status TaskTable::ApplyLog(Position position, const rec::LogRecord& record) {
   ASSIGN_OR_RETURN(TaskRow * row, Require(record.generation(), position));
   row->positions.push_back(position);
-  std::erase_if(row->log_records, [&record](const rec::LogRecord& old) {
-    return old.stream() == record.stream() && old.piece() <= record.piece();
-  });
-  row->log_records.push_back(record);
+  std::erase_if(row->log_records,
+                [&record](const LoggedRecord& old) { return Supersedes(record, old.record); });
+  row->log_records.push_back({position, record});
   return absl::OkStatus();
 }
 

@@ -47,6 +47,11 @@ struct SandboxRow {
   Position position = 0;
 };
 
+struct LoggedRecord {
+  Position position = 0;
+  store::v1::LogRecord record;
+};
+
 // One task. What is large (a spec above kInlineAcceptedBytesMax) stays in the store.
 struct TaskRow {
   Generation generation = 0;
@@ -62,8 +67,7 @@ struct TaskRow {
   std::vector<Position> positions;  // of every record that goes when the task is compacted
   Position status_position = 0;     // of the record `status` came from
   store::v1::TaskStatus status;
-  std::vector<store::v1::LogRecord>
-      log_records;  // the newest per stream and piece that is not superseded
+  std::vector<LoggedRecord> log_records;  // those that are not superseded
   std::vector<std::string> notes;
 
   // From the accepted record, for decisions without parsing it.
@@ -168,6 +172,9 @@ class TaskTable {
 // The 16 bytes of an id in a record; kDataLoss for another length.
 absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes);
 std::string IdBytes(const base::Id128& id);
+
+// `later` replaces `earlier` in the store (records.proto, LogRecord).
+bool Supersedes(const store::v1::LogRecord& later, const store::v1::LogRecord& earlier);
 
 // True if nothing of a terminal task can run any more, as far as its record knows.
 bool IsFenced(const TaskRow& row);

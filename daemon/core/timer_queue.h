@@ -19,7 +19,6 @@ enum class TimerKind : uint8_t {
   kLease,          // the client has not renewed
   kRunTimeout,     // the daemon's back-up of the supervisor's clock
   kHandover,       // the live task of a key has a waiting successor
-  kOrphan,         // a verified sandbox without a live lease
 };
 
 // At most one timer per (subject, kind); Set replaces it. Used on the loop.

@@ -1,0 +1,321 @@
+#include "daemon/core/engine.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+// A lease is not looked at more often than this, whatever its ttl.
+constexpr std::chrono::milliseconds kLeaseCheckMin{100};
+
+}  // namespace
+
+google::protobuf::Timestamp ToTimestamp(int64_t unix_ms) {
+  google::protobuf::Timestamp out;
+  out.set_seconds(unix_ms / 1000);
+  out.set_nanos(static_cast<int32_t>(unix_ms % 1000) * 1'000'000);
+  return out;
+}
+
+int64_t ToMillis(const google::protobuf::Duration& duration) {
+  return duration.seconds() * 1000 + duration.nanos() / 1'000'000;
+}
+
+google::protobuf::Duration ToDuration(std::chrono::milliseconds millis) {
+  google::protobuf::Duration out;
+  out.set_seconds(millis.count() / 1000);
+  out.set_nanos(static_cast<int32_t>(millis.count() % 1000) * 1'000'000);
+  return out;
+}
+
+void MarkNeverStarted(rec::TaskStatus& status) {
+  status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+  status.set_fenced(true);
+  status.set_log_complete(true);
+}
+
+// Opaque to clients; the letter tells a cursor from any other number.
+std::string CursorText(Position position) { return absl::StrCat("c", position); }
+
+absl::StatusOr<Position> ParseCursor(const std::string& cursor) {
+  Position position = 0;
+  if (cursor.size() < 2 || cursor[0] != 'c' || !absl::SimpleAtoi(cursor.substr(1), &position) ||
+      position < 0) {
+    return absl::InvalidArgumentError("not a cursor of this daemon");
+  }
+  return position;
+}
+
+Engine::Engine(CoreDeps deps, CoreOptions options)
+    : deps_(std::move(deps)),
+      options_(std::move(options)),
+      journal_(deps_.executor, deps_.clock, deps_.store, deps_.fatal),
+      timers_(deps_.executor, deps_.clock,
+              [this](int64_t subject, TimerKind kind) { OnTimer(subject, kind); }),
+      started_at_(deps_.clock.Now()),
+      events_changed_(std::make_shared<base::WaitList>(deps_.clock)),
+      calls_(std::make_shared<Calls>(deps_.clock)),
+      group_(deps_.clock, deps_.executor) {
+  for (const auto& [name, provider] : deps_.providers) {
+    ProviderState& state = providers_[name];
+    state.name = name;
+    state.provider = provider;
+    state.batch_alarm = deps_.clock.NewAlarm(deps_.executor);
+    state.poll_now = std::make_unique<base::WaitList>(deps_.clock);
+    state.watcher = std::make_unique<watcher::Watcher>(*provider, deps_.clock, *this,
+                                                       watcher::WatcherOptions{});
+  }
+  SetOptions(options_);
+}
+
+Engine::~Engine() {
+  for (auto& [name, state] : providers_) state.provider->OnHint(nullptr);
+}
+
+void Engine::SetOptions(CoreOptions options) {
+  options_ = std::move(options);
+  for (auto& [name, state] : providers_) {
+    auto limits = options_.providers.find(name);
+    if (limits != options_.providers.end()) state.limits = limits->second;
+    state.watcher->SetOptions({state.limits.call_timeout, options_.orphan_grace});
+  }
+  if (started_) RequestDispatch();
+}
+
+Position Engine::Write(const rec::Record& record) {
+  const Position position = journal_.Append(record);
+  const absl::Status applied = table_.Apply(position, record);
+  CHECK(applied.ok());  // what the core writes follows from what it knows
+  return position;
+}
+
+bool Engine::Move(TaskRow& row, TaskEvent event,
+                  const std::function<void(rec::TaskStatus&)>& edit) {
+  const v1::TaskState from = row.state();
+  const absl::StatusOr<v1::TaskState> to = Next(from, event);
+  if (!to.ok()) {
+    ++deps_.metrics.rejected_transitions;
+    base::LogWarning("transition refused", {{"task_id", row.id.ToString()}, {"why", to.status()}});
+    return false;
+  }
+  rec::Record record;
+  rec::Transition& transition = *record.mutable_transition();
+  transition.set_generation(row.generation);
+  transition.set_at_ms(NowMs());
+  rec::TaskStatus& status = *transition.mutable_status();
+  status = row.status;
+  status.set_state(*to);
+  if (edit) edit(status);
+  if (IsTerminal(*to)) {
+    if (status.ended_at_ms() == 0) status.set_ended_at_ms(transition.at_ms());
+    status.set_ended_boot_ms(BootMs());
+  }
+  const bool suppressed = status.has_stop() && status.stop().suppress_events();
+  transition.set_event(suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_STATE);
+  Write(record);
+
+  ++deps_.metrics.events;
+  const int slots = static_cast<int>(IsActive(*to)) - static_cast<int>(IsActive(from));
+  active_ += slots;
+  if (ProviderState* provider = FindProvider(row.provider)) provider->active += slots;
+  if (IsTerminal(*to)) {
+    ++deps_.metrics.task_ends[row.status.reason()];
+    for (TimerKind kind : {TimerKind::kStartDeadline, TimerKind::kBackoff, TimerKind::kLease,
+                           TimerKind::kRunTimeout, TimerKind::kHandover}) {
+      timers_.Clear(row.generation, kind);
+    }
+    ended_.insert({row.status.ended_boot_ms(), row.generation});
+    // The values stay sealed in the store until the log is stored: they are needed to redact it.
+    if (log_port_ == nullptr || row.status.log_complete()) EraseSecrets(row);
+    base::LogInfo("task ended", {{"task_id", row.id.ToString()},
+                                 {"state", StateName(*to)},
+                                 {"reason", ReasonName(row.status.reason())}});
+  }
+  if (IsFenced(row)) {
+    const KeyEntry* key = table_.FindKey(row.key);
+    TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
+    if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
+  }
+  NotifyChanged(row.generation);
+  if (slots < 0) RequestDispatch();
+  return true;
+}
+
+void Engine::Amend(TaskRow& row, v1::EventType type,
+                   const std::function<void(rec::TaskStatus&)>& edit) {
+  const bool was_fenced = IsFenced(row);
+  rec::Record record;
+  rec::Transition& transition = *record.mutable_transition();
+  transition.set_generation(row.generation);
+  transition.set_at_ms(NowMs());
+  transition.set_event(type);
+  *transition.mutable_status() = row.status;
+  edit(*transition.mutable_status());
+  Write(record);
+  if (!was_fenced && IsFenced(row)) {
+    const KeyEntry* key = table_.FindKey(row.key);
+    TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
+    if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
+  }
+  NotifyChanged(row.generation);
+}
+
+void Engine::WriteSandbox(rec::SandboxRecord record) {
+  record.set_at_ms(NowMs());
+  auto id = IdFromBytes(record.id());
+  CHECK(id.ok());
+  if (SandboxRow* old = table_.FindSandbox({*id})) {
+    journal_.Delete(old->position);
+  } else if (ProviderState* provider = FindProvider(record.provider())) {
+    ++provider->sandboxes;
+  }
+  rec::Record wrapped;
+  *wrapped.mutable_sandbox() = std::move(record);
+  Write(wrapped);
+}
+
+// Absence from the store is how a gone sandbox is recorded: nothing of it stays behind.
+void Engine::ForgetSandbox(SandboxRow& sandbox) {
+  journal_.Delete(sandbox.position);
+  if (ProviderState* provider = FindProvider(sandbox.record.provider())) --provider->sandboxes;
+  const Generation generation = sandbox.record.generation();
+  rec::Record gone;
+  *gone.mutable_sandbox() = sandbox.record;
+  gone.mutable_sandbox()->set_state(rec::SandboxRecord::GONE);
+  CHECK(table_.Apply(0, gone).ok());
+  TaskRow* row = table_.Find(generation);
+  if (row != nullptr && IsTerminal(row->state()) && !row->status.fenced()) {
+    Amend(*row, v1::EVENT_TYPE_UNSPECIFIED,
+          [](rec::TaskStatus& status) { status.set_fenced(true); });
+  }
+  RequestDispatch();
+}
+
+void Engine::AddNote(TaskRow& row, const std::string& text) {
+  rec::Record record;
+  record.mutable_note()->set_generation(row.generation);
+  record.mutable_note()->set_text(text);
+  record.mutable_note()->set_at_ms(NowMs());
+  Write(record);
+}
+
+void Engine::EraseSecrets(TaskRow& row) {
+  if (row.sealed_position == 0) return;
+  journal_.Delete(std::exchange(row.sealed_position, 0));
+}
+
+void Engine::OnTimer(int64_t subject, TimerKind kind) {
+  TaskRow* row = table_.Find(subject);
+  if (row == nullptr) return;
+  switch (kind) {
+    case TimerKind::kStartDeadline:
+      if (row->state() == v1::TASK_STATE_QUEUED || row->state() == v1::TASK_STATE_CREATING) {
+        Expire(*row);
+      }
+      return;
+    case TimerKind::kBackoff:
+      if (row->state() == v1::TASK_STATE_QUEUED) Enlist(*row);
+      return;
+    case TimerKind::kLease:
+      LeaseLapsed(*row);
+      return;
+    case TimerKind::kRunTimeout:
+      if (row->state() == v1::TASK_STATE_RUNNING) {
+        rec::Stop stop;
+        stop.set_reason(v1::REASON_RUN_TIMEOUT);
+        stop.set_message("ran longer than its timeout (seen by the daemon)");
+        stop.set_grace_ms(row->grace_ms < 0 ? options_.cancel_grace.count() : row->grace_ms);
+        RequestStop(*row, std::move(stop));
+      }
+      return;
+    case TimerKind::kHandover: {
+      const KeyEntry* key = table_.FindKey(row->key);
+      TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
+      if (live == nullptr || live == row) return;
+      rec::Stop stop;
+      stop.set_reason(v1::REASON_CANCELLED);
+      stop.set_message(
+          absl::StrCat("its successor ", row->id.ToString(), " waited for handover_grace"));
+      CancelRow(*live, std::move(stop));
+      return;
+    }
+  }
+}
+
+ProviderState* Engine::FindProvider(const std::string& name) {
+  auto it = providers_.find(name);
+  return it == providers_.end() ? nullptr : &it->second;
+}
+
+// Only what shows that the provider was not reached counts as unreachable: a refusal is an answer.
+void Engine::NoteCall(ProviderState& provider, const char* verb, const absl::Status& status) {
+  const pb::ProviderError error = status.ok() ? pb::ProviderError() : providers::ErrorOf(status);
+  const std::string outcome = status.ok() ? "ok" : pb::ErrorClass_Name(error.error_class());
+  ++deps_.metrics.ProviderCalls(provider.name, verb, outcome);
+  const bool reached = status.ok() || error.error_class() != pb::TRANSIENT;
+  if (reached) {
+    provider.failures = 0;
+    if (provider.unreachable_since.has_value()) {
+      base::LogInfo("provider reachable again", {{"provider", provider.name}});
+      provider.unreachable_since.reset();
+      RequestDispatch();
+    }
+    return;
+  }
+  provider.last_error = error.message();
+  // One lost call is weather; three in a row are a condition.
+  constexpr int kFailuresUntilUnreachable = 3;
+  if (++provider.failures < kFailuresUntilUnreachable || provider.unreachable_since.has_value())
+    return;
+  provider.unreachable_since = deps_.clock.Now();
+  base::LogWarning("provider unreachable",
+                   {{"provider", provider.name}, {"error", error.message()}});
+}
+
+// Everything that talks to a provider runs here: a hand-over waits for what is in flight.
+void Engine::Spawn(std::string id, std::function<asio::awaitable<void>()> run) {
+  group_.Spawn(std::move(id), std::move(run));
+}
+
+int64_t Engine::NowMs() const { return absl::ToUnixMillis(deps_.clock.Now()); }
+
+int64_t Engine::BootMs() const {
+  using std::chrono::duration_cast;
+  return duration_cast<std::chrono::milliseconds>(deps_.clock.Boot().time_since_epoch()).count();
+}
+
+base::BootTime Engine::BootFromMs(int64_t boot_ms) const {
+  return base::BootTime(std::chrono::milliseconds(boot_ms));
+}
+
+base::BootTime Engine::Instant(Position position, int64_t boot_ms, int64_t wall_ms) const {
+  if (position >= boot_first_position_ && boot_ms > 0) return BootFromMs(boot_ms);
+  return deps_.clock.Boot() + std::chrono::milliseconds(wall_ms - NowMs());
+}
+
+base::BootTime Engine::CallDeadline(const ProviderState& provider) const {
+  return deps_.clock.Boot() + provider.limits.call_timeout;
+}
+
+void Engine::LeaseLapsed(TaskRow& row) {
+  if (IsTerminal(row.state())) return;
+  auto reader = readers_.find(row.owner->name);
+  const bool renewed = !row.owner->name.empty() && reader != readers_.end() && reader->second > 0;
+  if (renewed || !row.lease_cancels) {
+    const std::chrono::milliseconds ttl(row.lease_ttl_ms);
+    timers_.Set(row.generation, TimerKind::kLease,
+                deps_.clock.Boot() + std::max(ttl, kLeaseCheckMin));
+    return;
+  }
+  rec::Stop stop;
+  stop.set_reason(v1::REASON_CLIENT_LOST);
+  stop.set_message("its client did not renew the lease");
+  CancelRow(row, std::move(stop));
+}
+
+}  // namespace boxkeeper::daemon

@@ -1,0 +1,285 @@
+// The inside of the core: its state and its decisions, one file per job (the comment above each
+// group names it).
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/task_group.h"
+#include "base/wait_list.h"
+#include "daemon/core/core.h"
+#include "daemon/core/journal.h"
+#include "daemon/core/states.h"
+#include "daemon/core/task_table.h"
+#include "daemon/core/timer_queue.h"
+#include "watcher/watcher.h"
+
+namespace boxkeeper::daemon {
+
+namespace asio = boost::asio;
+namespace pb = ::boxkeeper::provider::v1;
+namespace rec = ::boxkeeper::store::v1;
+
+// One provider as the core sees it.
+struct ProviderState {
+  std::string name;
+  std::shared_ptr<providers::Provider> provider;
+  ProviderLimits limits;
+  bool opened = false;
+  std::optional<absl::Time> unreachable_since;
+  std::string last_error;
+  int64_t sandboxes = 0;  // not gone
+  int64_t active = 0;     // tasks that are CREATING to STOPPING
+  int failures = 0;       // calls in a row that did not reach it
+  // (-priority, generation): the head is dispatched first.
+  absl::btree_set<std::pair<int32_t, Generation>> ready;
+
+  // The batcher: items whose create intent is synced, in order.
+  std::deque<base::SandboxId> to_create;
+  int creates_in_flight = 0;  // items
+  int batches_in_flight = 0;
+  std::unique_ptr<base::Alarm> batch_alarm;
+  bool batch_due = false;  // creation_batch_wait has passed for the oldest item
+
+  std::deque<base::SandboxId> to_destroy;
+  int destroys_in_flight = 0;
+
+  std::unique_ptr<base::WaitList> poll_now;
+  std::unique_ptr<watcher::Watcher> watcher;
+};
+
+// Provider calls in flight that a hand-over waits for. Shared with the coroutines, whose frames may
+// outlive the engine.
+struct Calls {
+  explicit Calls(base::Clock& clock) : changed(clock) {}
+  int64_t count = 0;
+  base::WaitList changed;
+};
+
+// One call in flight, for as long as it stands.
+class CallScope {
+ public:
+  explicit CallScope(std::shared_ptr<Calls> calls) : calls_(std::move(calls)) { ++calls_->count; }
+  ~CallScope() {
+    --calls_->count;
+    calls_->changed.NotifyAll();
+  }
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+
+ private:
+  std::shared_ptr<Calls> calls_;
+};
+
+class Engine : public watcher::Subject {
+ public:
+  Engine(CoreDeps deps, CoreOptions options);
+  ~Engine() override;
+
+  // --- engine.cc: the one writer, timers, small things ---
+  // Applies `event` to the task: edits a copy of its status, journals it, changes memory. Every
+  // change of state passes here. False (counted, logged, nothing changed) if the table has no such
+  // edge. `event_type` UNSPECIFIED: no event.
+  bool Move(TaskRow& row, TaskEvent event, const std::function<void(rec::TaskStatus&)>& edit);
+  // The same for changes of the status that are no move (fenced, log complete).
+  void Amend(TaskRow& row, v1::EventType type, const std::function<void(rec::TaskStatus&)>& edit);
+  Position Write(const rec::Record& record);
+  void WriteSandbox(rec::SandboxRecord record);
+  // Erases the sandbox from store and memory: it is gone.
+  void ForgetSandbox(SandboxRow& sandbox);
+  void AddNote(TaskRow& row, const std::string& text);
+  void EraseSecrets(TaskRow& row);
+  void OnTimer(int64_t subject, TimerKind kind);
+  void SetOptions(CoreOptions options);
+  ProviderState* FindProvider(const std::string& name);
+  void NoteCall(ProviderState& provider, const char* verb, const absl::Status& status);
+  void Spawn(std::string id, std::function<asio::awaitable<void>()> run);
+  int64_t NowMs() const;
+  int64_t BootMs() const;
+  base::BootTime BootFromMs(int64_t boot_ms) const;
+  // A stored instant as boot time: by its boot part if it was written in this boot, else by wall
+  // time.
+  base::BootTime Instant(Position position, int64_t boot_ms, int64_t wall_ms) const;
+  base::BootTime CallDeadline(const ProviderState& provider) const;
+  // Completes when everything now in memory is durable: before any answer that tells of it.
+  asio::awaitable<void> Durable() { return journal_.Synced(); }
+
+  // --- submit.cc: admission ---
+  void Submit(std::vector<PreparedTask> items,
+              std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done);
+  v1::SubmitResult SubmitOne(PreparedTask& item);
+  v1::SubmitResult Accept(PreparedTask& item, Generation after);
+  // What an accepted task needs to go on: a place in the ready queue, or timers.
+  void Enlist(TaskRow& row);
+  void ArmHandover(TaskRow& successor);
+
+  // --- dispatch.cc: ready queue, slots, batcher ---
+  void Dispatch();
+  void RequestDispatch();
+  ProviderState* NextToDispatch();
+  void DispatchOne(ProviderState& provider, TaskRow& row);
+  std::string WaitingFor(const TaskRow& row);
+  bool Expired(const TaskRow& row) const;
+  void Expire(TaskRow& row);
+  void AddToBatch(const base::SandboxId& id);
+  void FlushBatches(ProviderState& provider);
+  asio::awaitable<void> RunBatch(ProviderState& provider, std::vector<base::SandboxId> ids);
+  pb::CreateRequest MakeCreateRequest(const SandboxRow& sandbox, const v1::SandboxSpec& spec) const;
+
+  // --- launch.cc: from a create outcome to the attested start ---
+  void OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome& outcome);
+  void CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderError& error);
+  void IntendStart(TaskRow& row, SandboxRow& sandbox);
+  void SpawnStart(Generation generation);
+  asio::awaitable<void> RunStart(Generation generation);
+  asio::awaitable<bool> StartOnce(Generation generation, pb::LaunchRequest launch, int tries);
+  asio::awaitable<absl::StatusOr<pb::LaunchRequest>> MakeLaunch(Generation generation);
+  asio::awaitable<absl::StatusOr<rec::Accepted>> ReadAccepted(Generation generation);
+  asio::awaitable<absl::StatusOr<rec::SecretBundle>> OpenSecrets(Generation generation);
+
+  // --- observe.cc: what providers attest -> transitions ---
+  void OnHint(ProviderState& provider, const providers::ProviderHint& hint);
+  asio::awaitable<void> InspectNow(base::SandboxId id);
+  void Observe(SandboxRow& sandbox, const pb::SandboxView& view);
+  void ArmRunTimeout(TaskRow& row);
+  void Finish(TaskRow& row, const pb::ExitRecord& exit);
+  void AfterEnd(TaskRow& row);
+  void FinishLost(TaskRow& row, const pb::ExitRecord& exit);
+  void SandboxAbsent(SandboxRow& sandbox);
+  asio::awaitable<void> PollLoop(ProviderState& provider);
+  // watcher::Subject
+  std::vector<watcher::Known> KnownSandboxes(const std::string& provider) override;
+  void OnView(const std::string& provider, const pb::SandboxView& view) override;
+  void OnAbsent(const std::string& provider, const std::string& name) override;
+  void OnCall(const std::string& provider, const char* verb, const absl::Status& status) override;
+  bool MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) override;
+
+  // --- stop.cc: cancel, stop, abandon ---
+  v1::CancelResult::Outcome CancelRow(TaskRow& row, rec::Stop stop);
+  void RequestStop(TaskRow& row, rec::Stop stop);
+  void SpawnStop(Generation generation);
+  asio::awaitable<void> RunStop(Generation generation);
+  asio::awaitable<bool> FenceIfNeverStarted(base::SandboxId id, Generation generation);
+  void FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit);
+  asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> CancelTasks(
+      v1::CancelTasksRequest request);
+  asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> AbandonTask(
+      v1::AbandonTaskRequest request);
+  absl::StatusOr<v1::RenewLeaseResponse> RenewLease(v1::RenewLeaseRequest request);
+  void LeaseLapsed(TaskRow& row);
+
+  // --- cleanup.cc: sandboxes that are to go ---
+  void Cleanup(SandboxRow& sandbox);
+  void PumpCleanup(ProviderState& provider);
+  asio::awaitable<void> DestroySandbox(ProviderState& provider, base::SandboxId id);
+  asio::awaitable<absl::StatusOr<std::string>> HandleForDestroy(base::SandboxId id);
+
+  // --- events.cc: streams, acknowledgement, adoption ---
+  absl::StatusOr<std::unique_ptr<EventReader>> WatchEvents(v1::WatchEventsRequest request);
+  asio::awaitable<absl::StatusOr<v1::AckEventsResponse>> AckEvents(v1::AckEventsRequest request);
+  asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> AdoptTasks(v1::AdoptTasksRequest request);
+  void NotifyChanged(Generation generation);
+
+  // --- queries.cc: views, lists, waiting, status ---
+  // The public task, durable or not: await Durable() before giving it away. `as_of` = null: now.
+  asio::awaitable<absl::StatusOr<v1::Task>> View(Generation generation, const EventEntry* as_of);
+  v1::Task BuildView(const TaskRow& row, const rec::Accepted& accepted, const EventEntry* as_of);
+  TaskRow* Resolve(const v1::TaskRef& ref);
+  bool Matches(const TaskRow& row, const v1::TaskFilter& filter,
+               const rec::Accepted* accepted) const;
+  asio::awaitable<absl::StatusOr<v1::Task>> GetTask(v1::GetTaskRequest request);
+  asio::awaitable<absl::StatusOr<v1::ListTasksResponse>> ListTasks(v1::ListTasksRequest request);
+  asio::awaitable<std::vector<Generation>> Select(v1::TaskFilter filter, Generation below,
+                                                  size_t max);
+  asio::awaitable<absl::StatusOr<v1::WaitTaskResponse>> WaitTask(v1::WaitTaskRequest request);
+  absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request);
+  asio::awaitable<absl::StatusOr<LogTask>> DescribeLog(Generation generation);
+  v1::GetCapacityResponse GetCapacity();
+  int64_t UnacknowledgedEvents() const;
+  void AddSandbox(const std::string& provider, const pb::SandboxView& view,
+                  v1::ListSandboxesResponse& response);
+  v1::GetStatusResponse GetStatus();
+  v1::ListProvidersResponse ListProviders();
+  asio::awaitable<absl::StatusOr<v1::ListSandboxesResponse>> ListSandboxes(
+      v1::ListSandboxesRequest request);
+  asio::awaitable<absl::StatusOr<v1::DrainResponse>> Drain(v1::DrainRequest request);
+  std::vector<std::string> NotReadyBecause() const;
+
+  // --- retention.cc ---
+  asio::awaitable<void> RetentionLoop();
+  void Sweep();
+  bool MayCompact(const TaskRow& row) const;
+  void Compact(TaskRow& row);
+  void DropTombstones();
+  void WriteMeta();
+
+  // --- recovery.cc ---
+  asio::awaitable<absl::Status> Recover();
+  asio::awaitable<absl::Status> Start();
+  void Resume(TaskRow& row);
+  void ResumeSandbox(SandboxRow& sandbox);
+  asio::awaitable<void> OpenProvider(ProviderState& provider);
+  asio::awaitable<void> ResumeStarting(base::SandboxId id, Generation generation);
+  asio::awaitable<void> HandOver(base::BootTime deadline);
+  asio::awaitable<void> TrackLog(Generation generation);
+  LogEnd MakeLogEnd(const TaskRow& row) const;
+  asio::awaitable<absl::Status> RecordLog(rec::LogRecord record);
+  void LogComplete(Generation generation);
+
+  CoreDeps deps_;
+  CoreOptions options_;
+  Journal journal_;
+  TaskTable table_;
+  TimerQueue timers_;
+  std::map<std::string, ProviderState> providers_;
+  absl::flat_hash_set<Generation> driven_;  // tasks that a coroutine starts or stops now
+  // Sandboxes that one direct look-up did not find, and when.
+  absl::flat_hash_map<base::SandboxId, base::BootTime> missing_;
+  LogPort* log_port_ = nullptr;
+
+  bool recovered_ = false;
+  bool started_ = false;
+  bool stopping_ = false;
+  bool dispatch_requested_ = false;
+  int64_t epoch_ = 0;
+  int64_t boot_first_position_ = 0;
+  int64_t active_ = 0;        // tasks that hold a slot
+  int64_t higher_epoch_ = 0;  // seen on a verified sandbox: our store is older than the world
+  absl::Time started_at_;
+
+  // Who waits for a task's next durable change (WaitTask), and who for events.
+  absl::flat_hash_map<Generation, std::vector<std::weak_ptr<base::WaitList>>> waiters_;
+  std::shared_ptr<std::vector<Generation>> changed_;  // in the journal's open batch
+  int64_t changed_batch_ = -1;
+  std::shared_ptr<base::WaitList> events_changed_;
+  std::map<std::string, int> readers_;                     // open event streams by owner
+  absl::btree_set<std::pair<int64_t, Generation>> ended_;  // (end in boot ms, task): for retention
+  std::pair<int64_t, Generation> swept_to_{INT64_MIN, 0};  // where the last sweep of ended_ stopped
+  std::shared_ptr<Calls> calls_;
+
+  // Last: its coroutines use everything above.
+  base::TaskGroup group_;
+};
+
+// Google's types from milliseconds; 0 stays unset where noted.
+google::protobuf::Timestamp ToTimestamp(int64_t unix_ms);
+int64_t ToMillis(const google::protobuf::Duration& duration);
+google::protobuf::Duration ToDuration(std::chrono::milliseconds millis);
+// What every end before the start intent has in common: user code never ran, nothing is left, there
+// is no log.
+void MarkNeverStarted(rec::TaskStatus& status);
+std::string CursorText(Position position);
+absl::StatusOr<Position> ParseCursor(const std::string& cursor);
+
+}  // namespace boxkeeper::daemon

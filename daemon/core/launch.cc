@@ -1,0 +1,272 @@
+// From a create outcome to the attested start of the user's command.
+#include <openssl/crypto.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+bool IsRetryable(pb::ErrorClass error_class) {
+  switch (error_class) {
+    case pb::AUTH:
+    case pb::INVALID:
+    case pb::IMAGE_NOT_FOUND:
+    case pb::PROTOCOL:
+      return false;
+    default:
+      return true;
+  }
+}
+
+v1::Reason ReasonOf(pb::ErrorClass error_class) {
+  switch (error_class) {
+    case pb::AUTH:
+      return v1::REASON_AUTH;
+    case pb::INVALID:
+      return v1::REASON_INVALID_SPEC;
+    case pb::IMAGE_NOT_FOUND:
+      return v1::REASON_IMAGE_NOT_FOUND;
+    case pb::PROTOCOL:
+      return v1::REASON_PROVIDER_PROTOCOL;
+    case pb::QUOTA:
+      return v1::REASON_QUOTA;
+    case pb::CAPACITY:
+      return v1::REASON_CAPACITY;
+    default:
+      return v1::REASON_CREATE_FAILED;
+  }
+}
+
+}  // namespace
+
+asio::awaitable<absl::StatusOr<rec::Accepted>> Engine::ReadAccepted(Generation generation) {
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr) co_return absl::NotFoundError("the task was compacted");
+  rec::Accepted accepted;
+  if (!row->accepted.empty()) {
+    if (!accepted.ParseFromString(row->accepted)) co_return absl::DataLossError("accepted record");
+    co_return accepted;
+  }
+  const Position position = row->accepted_position;
+  absl::StatusOr<std::string> bytes = co_await deps_.store.Read(position);
+  if (!bytes.ok()) co_return bytes.status();
+  rec::Record record;
+  if (!record.ParseFromString(*bytes)) co_return absl::DataLossError("accepted record");
+  co_return std::move(*record.mutable_accepted());
+}
+
+void Engine::OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome& outcome) {
+  SandboxRow* sandbox = table_.FindSandbox(id);
+  if (sandbox == nullptr) return;
+  TaskRow* row = table_.Find(sandbox->record.generation());
+  const bool wanted = row != nullptr && row->state() == v1::TASK_STATE_CREATING &&
+                      row->status.sandbox_id() == sandbox->record.id();
+  if (outcome.has_error()) return CreateFailed(wanted ? row : nullptr, *sandbox, outcome.error());
+  rec::SandboxRecord record = sandbox->record;
+  record.set_handle(outcome.handle());
+  record.set_state(rec::SandboxRecord::READY);
+  WriteSandbox(std::move(record));
+  sandbox = table_.FindSandbox(id);
+  if (!wanted) return Cleanup(*sandbox);
+  // Handed over: the next start goes on from the handle.
+  if (stopping_) return;
+  if (Expired(*row)) return Expire(*row);
+  IntendStart(*row, *sandbox);
+}
+
+// `row` is null if nobody waits for the sandbox any more.
+void Engine::CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderError& error) {
+  const bool proved = error.proves_no_effect();
+  if (row != nullptr) {
+    const pb::ErrorClass error_class = error.error_class();
+    const ProviderState* provider = FindProvider(row->provider);
+    const bool unreachable = provider != nullptr && provider->unreachable_since.has_value();
+    const bool counts =
+        error_class != pb::RATE && !(error_class == pb::TRANSIENT && (proved || unreachable));
+    const int failures = row->status.counted_failures() + (counts ? 1 : 0);
+    if (IsRetryable(error_class) && failures < options_.max_attempts) {
+      const base::BackoffOptions backoff{options_.retry_initial, options_.retry_max};
+      base::BootClock::duration wait =
+          base::BackoffFor(backoff, std::max(0, row->status.attempt() - 1), deps_.rng);
+      const std::chrono::milliseconds hinted(ToMillis(error.retry_after()));
+      wait = std::max<base::BootClock::duration>(wait, hinted);
+      const int64_t wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+      Move(*row, TaskEvent::kCreateRetryable, [&](rec::TaskStatus& status) {
+        status.set_counted_failures(failures);
+        status.set_message(error.message());
+        status.set_not_before_ms(NowMs() + wait_ms);
+        status.set_not_before_boot_ms(BootMs() + wait_ms);
+        status.clear_sandbox_id();
+      });
+      Enlist(*row);
+    } else {
+      Move(*row, TaskEvent::kCreateFatal, [&](rec::TaskStatus& status) {
+        status.set_counted_failures(failures);
+        status.set_reason(ReasonOf(error_class));
+        status.set_message(error.message());
+        MarkNeverStarted(status);
+      });
+    }
+  }
+  if (proved) return ForgetSandbox(sandbox);
+  Cleanup(sandbox);
+}
+
+void Engine::IntendStart(TaskRow& row, SandboxRow& sandbox) {
+  rec::SandboxRecord record = sandbox.record;
+  record.set_state(rec::SandboxRecord::START_INTENDED);
+  WriteSandbox(std::move(record));
+  timers_.Clear(row.generation, TimerKind::kStartDeadline);
+  Move(row, TaskEvent::kStartIntended, nullptr);
+  const Generation generation = row.generation;
+  // From here the task may run: the start leaves only when that is durable (I3, I4).
+  journal_.WhenSynced([this, generation] { SpawnStart(generation); });
+}
+
+void Engine::SpawnStart(Generation generation) {
+  if (stopping_) return;
+  if (!driven_.insert(generation).second) return;
+  Spawn("start", [this, generation] { return RunStart(generation); });
+}
+
+asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation generation) {
+  absl::StatusOr<rec::Accepted> read = co_await ReadAccepted(generation);
+  if (!read.ok()) co_return read.status();
+  rec::Accepted& accepted = *read;
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr) co_return absl::NotFoundError("the task was compacted");
+  pb::LaunchRequest launch;
+  launch.set_exec_id(row->id.ToString());
+  *launch.mutable_command() = std::move(*accepted.mutable_command());
+  v1::SandboxSpec& spec = *accepted.mutable_spec();
+  launch.mutable_env()->swap(*spec.mutable_env());
+  launch.mutable_files()->Swap(accepted.mutable_files());
+  launch.set_workdir(spec.workdir());
+  launch.set_user(spec.user());
+  if (spec.has_timeout()) *launch.mutable_timeout() = spec.timeout();
+  const std::chrono::milliseconds grace(row->grace_ms < 0 ? options_.cancel_grace.count()
+                                                          : row->grace_ms);
+  *launch.mutable_grace() = ToDuration(grace);
+  *launch.mutable_final_drain() = ToDuration(options_.final_drain);
+  if (log_port_ != nullptr) *launch.mutable_spool() = log_port_->Spool(row->id);
+  if (row->sealed_position == 0) co_return launch;
+  absl::StatusOr<rec::SecretBundle> opened = co_await OpenSecrets(generation);
+  if (!opened.ok()) co_return opened.status();
+  rec::SecretBundle& bundle = *opened;
+  launch.mutable_secret_env()->swap(*bundle.mutable_env());
+  for (v1::TaskFile& file : *bundle.mutable_files()) launch.add_files()->Swap(&file);
+  co_return launch;
+}
+
+// Empty for a task without secrets, or whose secrets are erased.
+asio::awaitable<absl::StatusOr<rec::SecretBundle>> Engine::OpenSecrets(Generation generation) {
+  rec::SecretBundle bundle;
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->sealed_position == 0) co_return bundle;
+  const base::SubmissionId submission = row->submission_id;
+  const Position position = row->sealed_position;
+  absl::StatusOr<std::string> bytes = co_await deps_.store.Read(position);
+  if (!bytes.ok()) co_return bytes.status();
+  rec::Record record;
+  if (!record.ParseFromString(*bytes)) co_return absl::DataLossError("sealed record");
+  absl::StatusOr<std::string> opened = deps_.unseal(record.sealed().box(), submission);
+  if (!opened.ok()) co_return opened.status();
+  const bool parsed = bundle.ParseFromString(*opened);
+  OPENSSL_cleanse(opened->data(), opened->size());
+  if (!parsed) co_return absl::DataLossError("sealed secrets");
+  co_return bundle;
+}
+
+asio::awaitable<void> Engine::RunStart(Generation generation) {
+  // The spool is watched before anything can be written to it.
+  co_await TrackLog(generation);
+  absl::StatusOr<pb::LaunchRequest> launch = co_await MakeLaunch(generation);
+  if (!launch.ok()) {
+    TaskRow* row = table_.Find(generation);
+    if (row != nullptr && row->state() == v1::TASK_STATE_STARTING) {
+      Move(*row, TaskEvent::kStartFailed, [&launch](rec::TaskStatus& status) {
+        status.set_reason(v1::REASON_START_FAILED);
+        status.set_message(absl::StrCat("its launch could not be prepared: ",
+                                        std::string(launch.status().message())));
+        status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+        status.set_fenced(true);
+      });
+      AfterEnd(*row);
+    }
+  } else {
+    for (int tries = 0;; ++tries) {
+      const bool again = co_await StartOnce(generation, *launch, tries);
+      if (!again) break;
+    }
+  }
+  driven_.erase(generation);
+  TaskRow* row = table_.Find(generation);
+  if (row != nullptr && row->state() == v1::TASK_STATE_STOPPING) SpawnStop(generation);
+}
+
+// One Start and what follows from its answer. True: the answer proves nothing, ask again (the same
+// exec_id runs at most once, whatever was lost).
+asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest launch,
+                                        int tries) {
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STARTING || stopping_) co_return false;
+  SandboxRow* sandbox = table_.SandboxOf(*row);
+  ProviderState* provider = FindProvider(row->provider);
+  if (sandbox == nullptr || provider == nullptr) co_return false;
+  const std::string handle = sandbox->record.handle();
+  const base::SandboxId id = sandbox->id;
+  const base::BootTime deadline = deps_.clock.Boot() + options_.start_timeout;
+  pb::StartOutcome outcome;
+  {
+    CallScope call(calls_);
+    outcome = co_await provider->provider->Start(handle, std::move(launch), deadline);
+  }
+  const absl::Status status =
+      outcome.has_error() ? providers::MakeError(outcome.error()) : absl::OkStatus();
+  NoteCall(*provider, "start", status);
+  sandbox = table_.FindSandbox(id);
+  row = table_.Find(generation);
+  if (sandbox == nullptr || row == nullptr) co_return false;
+  pb::SandboxView view;
+  if (outcome.has_started()) {
+    view.set_state(pb::SandboxView::RUNNING);
+    *view.mutable_started_at() = outcome.started().at();
+    Observe(*sandbox, view);
+    co_return false;
+  }
+  if (outcome.has_ended() || outcome.has_failure()) {
+    view.set_state(pb::SandboxView::ENDED);
+    if (outcome.has_ended()) *view.mutable_exit() = std::move(*outcome.mutable_ended());
+    if (outcome.has_failure()) {
+      view.mutable_exit()->set_start_failed(true);
+      view.mutable_exit()->set_fence_confirmed(true);
+      view.mutable_exit()->set_message(outcome.failure().message());
+    }
+    Observe(*sandbox, view);
+    co_return false;
+  }
+  const pb::ProviderError& error = outcome.error();
+  if (error.proves_no_effect() && !IsRetryable(error.error_class())) {
+    view.set_state(pb::SandboxView::ENDED);
+    view.mutable_exit()->set_start_failed(true);
+    view.mutable_exit()->set_fence_confirmed(true);
+    view.mutable_exit()->set_message(error.message());
+    Observe(*sandbox, view);
+    co_return false;
+  }
+  const base::BackoffOptions backoff{options_.retry_initial, options_.retry_max};
+  const base::BootClock::duration wait = base::BackoffFor(backoff, tries, deps_.rng);
+  absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
+  if (!slept.ok()) co_return false;
+  // What became of it may be known by now, without another start.
+  co_await InspectNow(id);
+  co_return true;
+}
+
+}  // namespace boxkeeper::daemon

@@ -1,0 +1,265 @@
+// What the providers attest, and what follows from it.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+int64_t UnixMs(const google::protobuf::Timestamp& t) {
+  return t.seconds() * 1000 + t.nanos() / 1'000'000;
+}
+
+// The daemon's back-up clock gives the supervisor this much more than timeout + grace.
+constexpr std::chrono::milliseconds kRunTimeoutMargin{5'000};
+
+// What an attested end says, but for state and reason.
+void CopyExit(const pb::ExitRecord& exit, rec::TaskStatus& status) {
+  if (exit.has_exit_code()) status.set_exit_code(exit.exit_code());
+  if (exit.has_signal()) status.set_signal(exit.signal());
+  status.set_attester(exit.attester());
+  if (exit.has_peak_memory_bytes()) status.set_peak_memory_bytes(exit.peak_memory_bytes());
+  if (exit.has_cpu_seconds()) status.set_cpu_seconds(exit.cpu_seconds());
+  status.set_stdout_bytes(exit.stdout_bytes());
+  status.set_stderr_bytes(exit.stderr_bytes());
+  status.set_dropped_bytes(exit.dropped_bytes());
+  if (exit.has_started_at()) status.set_started_at_ms(UnixMs(exit.started_at()));
+  if (exit.has_ended_at()) status.set_ended_at_ms(UnixMs(exit.ended_at()));
+  status.set_fenced(exit.fence_confirmed());
+  status.set_user_code_started(v1::USER_CODE_STARTED_YES);
+}
+
+v1::Reason ReasonOf(const pb::ExitRecord& exit) {
+  if (exit.timed_out()) return v1::REASON_RUN_TIMEOUT;
+  if (exit.oom_killed()) return v1::REASON_OOM;
+  return exit.has_signal() ? v1::REASON_SIGNAL : v1::REASON_EXIT_CODE;
+}
+
+}  // namespace
+
+void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint) {
+  if (hint.sandbox_name.empty()) return provider.poll_now->NotifyAll();
+  const auto verified = deps_.naming.Verify(hint.sandbox_name, {}, provider.name);
+  SandboxRow* sandbox = verified.has_value() ? table_.FindSandbox(verified->id) : nullptr;
+  if (sandbox == nullptr) return;
+  if (hint.view != nullptr) return Observe(*sandbox, *hint.view);
+  const base::SandboxId id = sandbox->id;
+  Spawn("inspect", [this, id] { return InspectNow(id); });
+}
+
+asio::awaitable<void> Engine::InspectNow(base::SandboxId id) {
+  SandboxRow* sandbox = table_.FindSandbox(id);
+  ProviderState* provider = sandbox == nullptr ? nullptr : FindProvider(sandbox->record.provider());
+  if (provider == nullptr || sandbox->record.handle().empty()) co_return;
+  const std::string handle = sandbox->record.handle();
+  const base::BootTime deadline = CallDeadline(*provider);
+  absl::StatusOr<pb::SandboxView> view = co_await provider->provider->Inspect(handle, deadline);
+  NoteCall(*provider, "inspect", view.status());
+  sandbox = table_.FindSandbox(id);
+  if (sandbox == nullptr || !view.ok()) co_return;
+  if (view->state() != pb::SandboxView::ABSENT) {
+    missing_.erase(id);
+    Observe(*sandbox, *view);
+    co_return;
+  }
+  // Absent means that a direct look-up says so twice, list_lag apart.
+  const std::chrono::milliseconds lag(ToMillis(provider->provider->capabilities().list_lag()));
+  auto [it, first] = missing_.emplace(id, deps_.clock.Boot());
+  if (first || deps_.clock.Boot() - it->second < lag) co_return;
+  missing_.erase(it);
+  SandboxAbsent(*sandbox);
+}
+
+void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
+  TaskRow* row = table_.Find(sandbox.record.generation());
+  const bool current = row != nullptr && row->status.sandbox_id() == sandbox.record.id();
+  if (!current || !MayRun(row->state())) return;
+  switch (view.state()) {
+    case pb::SandboxView::RUNNING: {
+      if (row->state() != v1::TASK_STATE_STARTING) return;
+      Move(*row, TaskEvent::kStartAttested, [&](rec::TaskStatus& status) {
+        status.set_started_at_ms(view.has_started_at() ? UnixMs(view.started_at()) : NowMs());
+        status.set_started_boot_ms(BootMs());
+        status.set_user_code_started(v1::USER_CODE_STARTED_YES);
+        if (!view.isolation().empty()) status.set_isolation(view.isolation());
+      });
+      ArmRunTimeout(*row);
+      return;
+    }
+    case pb::SandboxView::ENDED:
+      if (view.has_exit()) {
+        Finish(*row, view.exit());
+      } else {
+        const base::SandboxId id = sandbox.id;
+        Spawn("inspect", [this, id] { return InspectNow(id); });
+      }
+      return;
+    case pb::SandboxView::CREATED:
+      // Proof that it did not begin: our boot marker of this very instance, and nothing started.
+      if (row->state() == v1::TASK_STATE_STARTING && view.boot_marker() && !view.started_marker()) {
+        SpawnStart(row->generation);
+      }
+      return;
+    default:
+      return;  // a state word that we do not know is never an end
+  }
+}
+
+void Engine::ArmRunTimeout(TaskRow& row) {
+  if (row.timeout_ms <= 0) return;
+  const int64_t grace = row.grace_ms < 0 ? options_.cancel_grace.count() : row.grace_ms;
+  const base::BootTime started =
+      Instant(row.status_position, row.status.started_boot_ms(), row.status.started_at_ms());
+  timers_.Set(row.generation, TimerKind::kRunTimeout,
+              started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin);
+}
+
+void Engine::Finish(TaskRow& row, const pb::ExitRecord& exit) {
+  if (exit.lost() || exit.host_rebooted()) return FinishLost(row, exit);
+  const bool stopping = row.state() == v1::TASK_STATE_STOPPING;
+  if (exit.start_failed()) {
+    auto edit = [&exit](rec::TaskStatus& status) {
+      status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+      status.set_attester(exit.attester());
+      status.set_fenced(exit.fence_confirmed());
+    };
+    if (stopping) return FinishStopped(row, edit);
+    Move(row, TaskEvent::kStartFailed, [&](rec::TaskStatus& status) {
+      edit(status);
+      status.set_reason(v1::REASON_START_FAILED);
+      status.set_message(exit.message());
+    });
+    return AfterEnd(row);
+  }
+  // Success needs an exit code: a record without code and without signal is no end that we may
+  // report (I11).
+  if (!exit.has_exit_code() && !exit.has_signal()) {
+    pb::ExitRecord lost = exit;
+    lost.set_lost(true);
+    lost.set_message(
+        absl::StrCat("the exit record has neither exit code nor signal; ", exit.message()));
+    return FinishLost(row, lost);
+  }
+  if (stopping) {
+    return FinishStopped(row, [&exit](rec::TaskStatus& status) { CopyExit(exit, status); });
+  }
+  const v1::Reason reason = ReasonOf(exit);
+  const bool success = reason == v1::REASON_EXIT_CODE && exit.exit_code() == 0;
+  Move(row, success ? TaskEvent::kExitedZero : TaskEvent::kExitedNonZero,
+       [&](rec::TaskStatus& status) {
+         CopyExit(exit, status);
+         status.set_reason(reason);
+         status.set_message(exit.message());
+       });
+  AfterEnd(row);
+}
+
+void Engine::FinishLost(TaskRow& row, const pb::ExitRecord& exit) {
+  const bool fenced = exit.fence_confirmed() || exit.host_rebooted();
+  auto edit = [&](rec::TaskStatus& status) {
+    status.set_stdout_bytes(exit.stdout_bytes());
+    status.set_stderr_bytes(exit.stderr_bytes());
+    status.set_dropped_bytes(exit.dropped_bytes());
+    if (exit.has_ended_at()) status.set_ended_at_ms(UnixMs(exit.ended_at()));
+    status.set_fenced(fenced);
+  };
+  // Somebody asked for its end, and it is certain that it ended: that is what was asked for.
+  const bool stop_done = row.state() == v1::TASK_STATE_STOPPING && fenced && !exit.host_rebooted();
+  if (stop_done) return FinishStopped(row, edit);
+  Move(row, TaskEvent::kExecutionLost, [&](rec::TaskStatus& status) {
+    edit(status);
+    status.set_reason(exit.host_rebooted() ? v1::REASON_HOST_REBOOTED : v1::REASON_SANDBOX_LOST);
+    std::string message =
+        exit.message().empty() ? "its sandbox is gone without an exit record" : exit.message();
+    if (!fenced) absl::StrAppend(&message, "; fence not confirmed");
+    status.set_message(message);
+    if (status.started_at_ms() == 0) status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
+  });
+  AfterEnd(row);
+}
+
+// Cleanup is separate from the end, and follows it.
+void Engine::AfterEnd(TaskRow& row) {
+  if (SandboxRow* sandbox = table_.SandboxOf(row)) Cleanup(*sandbox);
+  if (log_port_ == nullptr) return;
+  const base::TaskId id = row.id;
+  LogEnd end = MakeLogEnd(row);
+  journal_.WhenSynced([this, id, end = std::move(end)] { log_port_->NoteEnd(id, end); });
+}
+
+void Engine::SandboxAbsent(SandboxRow& sandbox) {
+  TaskRow* row = table_.Find(sandbox.record.generation());
+  const bool current = row != nullptr && row->status.sandbox_id() == sandbox.record.id();
+  if (current && MayRun(row->state())) {
+    pb::ExitRecord lost;
+    lost.set_lost(true);
+    lost.set_fence_confirmed(true);  // what does not exist does not run
+    lost.set_message("its sandbox vanished (looked up twice)");
+    FinishLost(*row, lost);
+    if (SandboxRow* left = table_.FindSandbox(sandbox.id)) ForgetSandbox(*left);
+    return;
+  }
+  if (sandbox.record.state() == rec::SandboxRecord::CLEANUP) ForgetSandbox(sandbox);
+}
+
+asio::awaitable<void> Engine::PollLoop(ProviderState& provider) {
+  while (!stopping_) {
+    if (!provider.opened) {
+      co_await OpenProvider(provider);
+    } else {
+      absl::Status cycle = co_await provider.watcher->Cycle();
+      if (!cycle.ok())
+        base::LogDebug("poll failed", {{"provider", provider.name}, {"error", cycle}});
+    }
+    if (stopping_) co_return;
+    absl::Status woken =
+        co_await provider.poll_now->Wait(deps_.clock.Boot() + options_.poll_interval);
+    if (absl::IsCancelled(woken)) co_return;
+  }
+}
+
+std::vector<watcher::Known> Engine::KnownSandboxes(const std::string& provider) {
+  std::vector<watcher::Known> known;
+  for (const auto& [id, sandbox] : table_.sandboxes()) {
+    if (sandbox->record.provider() != provider || sandbox->record.handle().empty()) continue;
+    if (sandbox->record.state() == rec::SandboxRecord::CLEANUP) continue;
+    known.push_back({deps_.naming.Name(id), sandbox->record.handle()});
+  }
+  return known;
+}
+
+void Engine::OnView(const std::string& provider, const pb::SandboxView& view) {
+  std::map<std::string, std::string> labels(view.labels().begin(), view.labels().end());
+  const auto verified = deps_.naming.Verify(view.name(), labels, provider);
+  if (!verified.has_value()) return;
+  if (verified->epoch > epoch_ && verified->epoch > higher_epoch_) {
+    higher_epoch_ = verified->epoch;
+    base::LogError("a sandbox of ours has a higher epoch: this store is older than the world",
+                   {{"provider", provider}, {"sandbox", view.name()}});
+  }
+  if (SandboxRow* sandbox = table_.FindSandbox(verified->id)) Observe(*sandbox, view);
+}
+
+void Engine::OnAbsent(const std::string& provider, const std::string& name) {
+  const auto verified = deps_.naming.Verify(name, {}, provider);
+  if (!verified.has_value()) return;
+  if (SandboxRow* sandbox = table_.FindSandbox(verified->id)) SandboxAbsent(*sandbox);
+}
+
+void Engine::OnCall(const std::string& provider, const char* verb, const absl::Status& status) {
+  if (ProviderState* state = FindProvider(provider)) NoteCall(*state, verb, status);
+}
+
+bool Engine::MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) {
+  std::map<std::string, std::string> labels(view.labels().begin(), view.labels().end());
+  const auto verified = deps_.naming.Verify(view.name(), labels, provider);
+  // Restored backup: the sandbox may belong to a task that our store has forgotten.
+  if (!verified.has_value() || labels.empty() || higher_epoch_ > 0) return false;
+  if (verified->epoch > epoch_ || table_.FindSandbox(verified->id) != nullptr) return false;
+  base::LogWarning("orphan destroyed", {{"provider", provider}, {"sandbox", view.name()}});
+  return true;
+}
+
+}  // namespace boxkeeper::daemon

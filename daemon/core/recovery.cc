@@ -1,0 +1,261 @@
+// Start and stop: the store becomes memory, every task is taken up where it was, and left so that
+// the next start can.
+#include <google/protobuf/util/json_util.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+// For the coroutines that are left after the calls have come back or were given up.
+constexpr std::chrono::milliseconds kJoinMargin{1'000};
+
+}  // namespace
+
+asio::awaitable<absl::Status> Engine::Recover() {
+  Position last = 0;
+  auto visit = [this, &last](Position position, std::string_view bytes) -> absl::Status {
+    rec::Record record;
+    if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      return absl::DataLossError(absl::StrCat("record ", position, " cannot be parsed"));
+    }
+    last = position;
+    return table_.Apply(position, record);
+  };
+  absl::Status loaded = deps_.store.Load(visit);
+  if (!loaded.ok()) co_return loaded;
+  const rec::Meta& meta = table_.meta();
+  if (!meta.deployment_id().empty() && meta.deployment_id() != options_.deployment_id) {
+    co_return absl::FailedPreconditionError(absl::StrCat(
+        "this store belongs to deployment ", meta.deployment_id(), ", the identity is ",
+        options_.deployment_id, ": restore identity/ beside the store"));
+  }
+  journal_.StartAfter(last);
+  epoch_ = meta.epoch() + 1;
+  const bool same_boot = meta.boot_id() == deps_.clock.BootId() && meta.boot_first_position() > 0;
+  boot_first_position_ = same_boot ? meta.boot_first_position() : last + 1;
+  WriteMeta();
+  // The epoch is durable before any provider hears of it.
+  co_await Durable();
+  for (const auto& [id, sandbox] : table_.sandboxes()) {
+    if (ProviderState* provider = FindProvider(sandbox->record.provider())) ++provider->sandboxes;
+  }
+  for (const auto& [generation, row] : table_.tasks()) {
+    if (!IsActive(row->state())) continue;
+    ++active_;
+    if (ProviderState* provider = FindProvider(row->provider)) ++provider->active;
+  }
+  recovered_ = true;
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> Engine::Start() {
+  if (!recovered_) co_return absl::FailedPreconditionError("Recover comes first");
+  started_ = true;
+  std::vector<Generation> all;
+  for (const auto& [generation, row] : table_.tasks()) all.push_back(generation);
+  for (const Generation generation : all) Resume(*table_.Find(generation));
+  for (auto& [name, provider] : providers_) {
+    Spawn("poll " + name, [this, &provider] { return PollLoop(provider); });
+  }
+  Spawn("retention", [this] { return RetentionLoop(); });
+  RequestDispatch();
+  co_return absl::OkStatus();
+}
+
+void Engine::Resume(TaskRow& row) {
+  if (IsTerminal(row.state())) {
+    // Ends of an earlier boot are dated by wall time; from here on only the interval counts.
+    const base::BootTime ended =
+        Instant(row.status_position, row.status.ended_boot_ms(), row.status.ended_at_ms());
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(ended.time_since_epoch());
+    ended_.insert({since.count(), row.generation});
+  } else if (row.lease_ttl_ms > 0) {
+    timers_.Set(row.generation, TimerKind::kLease,
+                deps_.clock.Boot() + std::chrono::milliseconds(row.lease_ttl_ms));
+  }
+  const bool wants_log =
+      MayRun(row.state()) || (IsTerminal(row.state()) && !row.status.log_complete());
+  const Generation generation = row.generation;
+  if (wants_log && log_port_ != nullptr) {
+    Spawn("log", [this, generation] { return TrackLog(generation); });
+  }
+  switch (row.state()) {
+    case v1::TASK_STATE_QUEUED:
+      return Enlist(row);
+    case v1::TASK_STATE_CREATING:
+      if (Expired(row)) return Expire(row);
+      if (row.start_deadline_ms != 0) {
+        const auto left = std::chrono::milliseconds(row.start_deadline_ms - row.accepted_at_ms);
+        const base::BootTime accepted =
+            Instant(row.accepted_position, row.accepted_boot_ms, row.accepted_at_ms);
+        timers_.Set(generation, TimerKind::kStartDeadline, accepted + left);
+      }
+      return;
+    case v1::TASK_STATE_RUNNING:
+      return ArmRunTimeout(row);
+    default:
+      return;
+  }
+}
+
+asio::awaitable<void> Engine::OpenProvider(ProviderState& provider) {
+  absl::Status opened = co_await provider.provider->Open(CallDeadline(provider));
+  NoteCall(provider, "open", opened);
+  if (!opened.ok()) {
+    base::LogWarning("provider not open", {{"provider", provider.name}, {"error", opened}});
+    co_return;
+  }
+  provider.opened = true;
+  provider.provider->OnHint(
+      [this, &provider](const providers::ProviderHint& hint) { OnHint(provider, hint); });
+  std::vector<base::SandboxId> ours;
+  for (const auto& [id, sandbox] : table_.sandboxes()) {
+    if (sandbox->record.provider() == provider.name) ours.push_back(id);
+  }
+  for (const base::SandboxId& id : ours) {
+    if (SandboxRow* sandbox = table_.FindSandbox(id)) ResumeSandbox(*sandbox);
+  }
+  RequestDispatch();
+  absl::Status cycle = co_await provider.watcher->Cycle();
+  if (!cycle.ok())
+    base::LogWarning("first look failed", {{"provider", provider.name}, {"error", cycle}});
+}
+
+// The crash table of design section 4, for what the store says of a sandbox.
+void Engine::ResumeSandbox(SandboxRow& sandbox) {
+  TaskRow* row = table_.Find(sandbox.record.generation());
+  const bool current = row != nullptr && row->status.sandbox_id() == sandbox.record.id();
+  const v1::TaskState state = current ? row->state() : v1::TASK_STATE_UNSPECIFIED;
+  const base::SandboxId id = sandbox.id;
+  switch (sandbox.record.state()) {
+    case rec::SandboxRecord::CREATE_INTENDED:
+      // Create again under the same name: an existing one is adopted.
+      if (state == v1::TASK_STATE_CREATING) return AddToBatch(id);
+      return Cleanup(sandbox);
+    case rec::SandboxRecord::READY:
+      if (state == v1::TASK_STATE_CREATING) return IntendStart(*row, sandbox);
+      return Cleanup(sandbox);
+    case rec::SandboxRecord::START_INTENDED: {
+      if (!current || IsTerminal(state)) return Cleanup(sandbox);
+      const Generation generation = row->generation;
+      if (state == v1::TASK_STATE_STOPPING) return SpawnStop(generation);
+      if (state == v1::TASK_STATE_STARTING) {
+        Spawn("resume", [this, id, generation] { return ResumeStarting(id, generation); });
+      }
+      return;  // RUNNING: the watcher's first cycle says how it is
+    }
+    default:
+      return Cleanup(sandbox);
+  }
+}
+
+// What the provider attests comes first; where it proves nothing, an idempotent start settles it.
+asio::awaitable<void> Engine::ResumeStarting(base::SandboxId id, Generation generation) {
+  co_await InspectNow(id);
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STARTING) co_return;
+  const ProviderState* provider = FindProvider(row->provider);
+  if (provider->provider->capabilities().start_idempotent()) SpawnStart(generation);
+}
+
+asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {
+  stopping_ = true;
+  for (auto& [name, provider] : providers_) provider.poll_now->NotifyAll();
+  events_changed_->NotifyAll();
+  for (auto& [generation, list] : waiters_) {
+    for (const std::weak_ptr<base::WaitList>& waiter : list) {
+      if (auto changed = waiter.lock()) changed->NotifyAll();
+    }
+  }
+  while (calls_->count > 0) {
+    absl::Status waited = co_await calls_->changed.Wait(deadline);
+    if (!waited.ok()) break;
+  }
+  group_.Cancel();
+  absl::Status joined = co_await group_.Join(deps_.clock.Boot() + kJoinMargin);
+  base::LogIfError(joined, "the next start takes up what was left");
+  co_await Durable();
+}
+
+asio::awaitable<void> Engine::TrackLog(Generation generation) {
+  if (log_port_ == nullptr) co_return;
+  absl::StatusOr<LogTask> task = co_await DescribeLog(generation);
+  TaskRow* row = table_.Find(generation);
+  if (!task.ok() || row == nullptr) {
+    base::LogWarning("log not tracked", {{"error", task.status()}});
+    co_return;
+  }
+  std::vector<rec::LogRecord> resume;
+  for (const LoggedRecord& logged : row->log_records) resume.push_back(logged.record);
+  log_port_->Track(*std::move(task), std::move(resume));
+  if (IsTerminal(row->state())) log_port_->NoteEnd(row->id, MakeLogEnd(*row));
+}
+
+LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
+  const rec::TaskStatus& status = row.status;
+  LogEnd end;
+  end.ended = true;
+  end.stdout_bytes = status.stdout_bytes();
+  end.stderr_bytes = status.stderr_bytes();
+  end.dropped_bytes = status.dropped_bytes();
+  // The exit record is the task's end as the API gives it, without command and spec.
+  v1::Task task;
+  task.set_id(row.id.ToString());
+  task.set_submission_id(row.submission_id.id.ToUuid());
+  task.set_key_string(row.key);
+  task.set_generation(row.generation);
+  task.set_state(row.state());
+  task.set_reason(status.reason());
+  task.set_message(status.message());
+  if (status.has_exit_code()) task.set_exit_code(status.exit_code());
+  if (status.has_signal()) task.set_signal(status.signal());
+  task.set_user_code_started(status.user_code_started());
+  task.set_attester(status.attester());
+  if (status.has_peak_memory_bytes()) task.set_peak_memory_bytes(status.peak_memory_bytes());
+  if (status.has_cpu_seconds()) task.set_cpu_seconds(status.cpu_seconds());
+  *task.mutable_accepted_at() = ToTimestamp(row.accepted_at_ms);
+  if (status.started_at_ms() != 0) *task.mutable_started_at() = ToTimestamp(status.started_at_ms());
+  *task.mutable_ended_at() = ToTimestamp(status.ended_at_ms());
+  task.mutable_log()->set_stdout_bytes(end.stdout_bytes);
+  task.mutable_log()->set_stderr_bytes(end.stderr_bytes);
+  task.mutable_log()->set_dropped_bytes(end.dropped_bytes);
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.add_whitespace = true;
+  const auto printed = google::protobuf::util::MessageToJsonString(task, &end.exit_record, options);
+  if (!printed.ok()) base::LogWarning("exit record not printed", {{"task_id", task.id()}});
+  return end;
+}
+
+asio::awaitable<absl::Status> Engine::RecordLog(rec::LogRecord record) {
+  TaskRow* row = table_.Find(record.generation());
+  if (row == nullptr) co_return absl::NotFoundError("the task was compacted");
+  for (const LoggedRecord& logged : row->log_records) {
+    if (!Supersedes(record, logged.record)) continue;
+    journal_.Delete(logged.position);
+    std::erase(row->positions, logged.position);
+  }
+  rec::Record wrapped;
+  *wrapped.mutable_log() = std::move(record);
+  Write(wrapped);
+  co_await Durable();
+  co_return absl::OkStatus();
+}
+
+void Engine::LogComplete(Generation generation) {
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->status.log_complete()) return;
+  Amend(*row, v1::EVENT_TYPE_LOG_COMPLETE,
+        [](rec::TaskStatus& status) { status.set_log_complete(true); });
+  ++deps_.metrics.events;
+  if (IsTerminal(row->state())) EraseSecrets(*row);
+}
+
+}  // namespace boxkeeper::daemon

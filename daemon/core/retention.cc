@@ -1,0 +1,117 @@
+// Compaction: results that were kept long enough become tombstones, tombstones end too.
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kSweepInterval{1'000};
+// Looked at, and compacted, per sweep: bounds the loop's work and the batch's size.
+constexpr int kLooksPerSweep = 2'000;
+constexpr int kCompactionsPerSweep = 200;
+
+}  // namespace
+
+asio::awaitable<void> Engine::RetentionLoop() {
+  while (!stopping_) {
+    Sweep();
+    DropTombstones();
+    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + kSweepInterval);
+    if (!slept.ok()) co_return;
+  }
+}
+
+void Engine::Sweep() {
+  const int64_t due = BootMs() - options_.retention.count();
+  auto it = ended_.upper_bound(swept_to_);
+  int compacted = 0;
+  for (int looked = 0; looked < kLooksPerSweep && compacted < kCompactionsPerSweep; ++looked) {
+    if (it == ended_.end() || it->first > due) {
+      swept_to_ = {INT64_MIN, 0};
+      break;
+    }
+    swept_to_ = *it;
+    TaskRow* row = table_.Find(it->second);
+    if (row == nullptr) {
+      it = ended_.erase(it);
+    } else if (MayCompact(*row)) {
+      Compact(*row);
+      it = ended_.erase(it);
+      ++compacted;
+    } else {
+      ++it;
+    }
+  }
+  if (compacted > 0) WriteMeta();  // the floors of the streams whose events went
+}
+
+bool Engine::MayCompact(const TaskRow& row) const {
+  if (!IsFenced(row)) return false;
+  auto sandbox = IdFromBytes(row.status.sandbox_id());
+  if (sandbox.ok() && table_.sandboxes().contains(base::SandboxId{*sandbox})) return false;
+  const bool overdue = BootMs() - row.status.ended_boot_ms() > options_.unacked_retention.count();
+  if (overdue) return true;
+  if (log_port_ != nullptr && !row.status.log_complete()) return false;
+  if (row.owner->name.empty()) return true;
+  return row.owner->acknowledged >= row.positions.back() ||
+         row.status_position <= row.owner->acknowledged;
+}
+
+void Engine::Compact(TaskRow& row) {
+  rec::Record record;
+  rec::Tombstone& tombstone = *record.mutable_tombstone();
+  tombstone.set_generation(row.generation);
+  tombstone.set_submission_id(IdBytes(row.submission_id.id));
+  tombstone.set_digest(row.digest);
+  tombstone.set_id(IdBytes(row.id.id));
+  tombstone.set_state(row.state());
+  tombstone.set_reason(row.status.reason());
+  tombstone.set_owner(row.owner->name);
+  tombstone.set_ended_at_ms(row.status.ended_at_ms());
+  for (const Position position : row.positions) journal_.Delete(position);
+  EraseSecrets(row);
+  Write(record);
+  const base::TaskId id = row.id;
+  const std::string owner = row.owner->name;
+  table_.Remove(row);
+  if (!readers_.contains(owner)) table_.FoldStream(owner);
+  if (log_port_ != nullptr) {
+    journal_.WhenSynced([this, id] { log_port_->Forget(id); });
+  }
+}
+
+void Engine::DropTombstones() {
+  const int64_t due = NowMs() - options_.dedupe_retention.count();
+  bool dropped = false;
+  for (int i = 0; i < kLooksPerSweep && !table_.tombstones().empty(); ++i) {
+    const auto& [position, tombstone] = *table_.tombstones().begin();
+    if (tombstone.ended_at_ms() > due) break;
+    const Position at = position;
+    journal_.Delete(at);
+    table_.RemoveTombstone(at);
+    dropped = true;
+  }
+  // Generations and positions are never used again: the floors must outlive what carried them.
+  if (dropped) WriteMeta();
+}
+
+void Engine::WriteMeta() {
+  rec::Record record;
+  rec::Meta& meta = *record.mutable_meta();
+  meta.set_epoch(epoch_);
+  meta.set_generation_floor(table_.next_generation() - 1);
+  meta.set_deployment_id(options_.deployment_id);
+  meta.set_boot_id(deps_.clock.BootId());
+  meta.set_boot_first_position(boot_first_position_);
+  meta.set_folded_cursor_floor(table_.folded_floor());
+  for (const auto& [owner, stream] : table_.streams()) {
+    if (stream->floor > table_.folded_floor())
+      (*meta.mutable_cursor_floor())[owner] = stream->floor;
+  }
+  if (table_.meta_position() != 0) journal_.Delete(table_.meta_position());
+  Write(record);
+}
+
+}  // namespace boxkeeper::daemon

@@ -1,0 +1,245 @@
+// Ends that are decided from outside: cancel, lapsed leases, replacement, timeouts seen here,
+// abandon.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "daemon/api/api_error.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+// How often a stop looks whether it is done; hints and exit events come sooner.
+constexpr std::chrono::milliseconds kStopPollFirst{50};
+constexpr std::chrono::milliseconds kStopPollMax{1'000};
+// After TERM and its grace period, this much later it is KILL whatever the provider did.
+constexpr std::chrono::milliseconds kForceMargin{2'000};
+constexpr size_t kCancelSlice = 100'000;
+
+}  // namespace
+
+v1::CancelResult::Outcome Engine::CancelRow(TaskRow& row, rec::Stop stop) {
+  if (IsTerminal(row.state())) return v1::CancelResult::ALREADY_TERMINAL;
+  if (MayRun(row.state())) {
+    RequestStop(row, std::move(stop));
+    return v1::CancelResult::STOPPING;
+  }
+  // No start intent: user code never starts (I12). A sandbox that is being made goes when it is
+  // there.
+  if (ProviderState* provider = FindProvider(row.provider)) {
+    provider->ready.erase({-row.priority, row.generation});
+  }
+  SandboxRow* sandbox = table_.SandboxOf(row);
+  Move(row, TaskEvent::kCancelled, [&stop](rec::TaskStatus& status) {
+    status.set_reason(stop.reason());
+    status.set_message(stop.message());
+    *status.mutable_stop() = std::move(stop);
+    MarkNeverStarted(status);
+  });
+  if (sandbox != nullptr && sandbox->record.state() == rec::SandboxRecord::READY) Cleanup(*sandbox);
+  return v1::CancelResult::CANCELLED;
+}
+
+// From STARTING or RUNNING to STOPPING; a second request may only make it harsher.
+void Engine::RequestStop(TaskRow& row, rec::Stop stop) {
+  stop.set_at_ms(NowMs());
+  if (row.state() == v1::TASK_STATE_STOPPING) {
+    const rec::Stop& old = row.status.stop();
+    if (!stop.force() || old.force()) return;
+    Amend(row, v1::EVENT_TYPE_UNSPECIFIED,
+          [](rec::TaskStatus& status) { status.mutable_stop()->set_force(true); });
+  } else {
+    Move(row, TaskEvent::kStopRequested, [&stop](rec::TaskStatus& status) {
+      status.set_reason(stop.reason());
+      status.set_message(stop.message());
+      *status.mutable_stop() = std::move(stop);
+    });
+  }
+  const Generation generation = row.generation;
+  journal_.WhenSynced([this, generation] { SpawnStop(generation); });
+}
+
+void Engine::SpawnStop(Generation generation) {
+  // A start in flight comes first: RunStart calls here when it is done.
+  if (stopping_ || !driven_.insert(generation).second) return;
+  Spawn("stop", [this, generation] { return RunStop(generation); });
+}
+
+// Signals and looks until the end is attested or the sandbox is fenced. The end itself is applied
+// by Observe.
+asio::awaitable<void> Engine::RunStop(Generation generation) {
+  std::chrono::milliseconds wait = kStopPollFirst;
+  const base::BootTime begun = deps_.clock.Boot();
+  bool signalled = false;
+  bool forced = false;
+  while (!stopping_) {
+    TaskRow* row = table_.Find(generation);
+    if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
+    SandboxRow* sandbox = table_.SandboxOf(*row);
+    ProviderState* provider = FindProvider(row->provider);
+    if (sandbox == nullptr || provider == nullptr) break;
+    const base::SandboxId id = sandbox->id;
+    const std::string handle = sandbox->record.handle();
+    providers::SignalRequest request;
+    request.grace = std::chrono::milliseconds(row->status.stop().grace_ms());
+    request.force =
+        row->status.stop().force() || deps_.clock.Boot() - begun > request.grace + kForceMargin;
+    if (!signalled || (request.force && !forced)) {
+      CallScope call(calls_);
+      absl::Status sent =
+          co_await provider->provider->Signal(handle, request, CallDeadline(*provider));
+      NoteCall(*provider, "signal", sent);
+      signalled = sent.ok();
+      forced = sent.ok() && request.force;
+    }
+    co_await InspectNow(id);
+    row = table_.Find(generation);
+    if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
+    if (signalled) {
+      const bool fenced = co_await FenceIfNeverStarted(id, generation);
+      if (fenced) break;
+    }
+    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
+    if (!slept.ok()) break;
+    wait = std::min(wait * 2, kStopPollMax);
+  }
+  driven_.erase(generation);
+}
+
+// A start that never arrived leaves a sandbox that only waits: fence it, and the stop is complete.
+asio::awaitable<bool> Engine::FenceIfNeverStarted(base::SandboxId id, Generation generation) {
+  SandboxRow* sandbox = table_.FindSandbox(id);
+  if (sandbox == nullptr) co_return true;
+  ProviderState* provider = FindProvider(sandbox->record.provider());
+  const std::string handle = sandbox->record.handle();
+  absl::StatusOr<pb::SandboxView> view =
+      co_await provider->provider->Inspect(handle, CallDeadline(*provider));
+  NoteCall(*provider, "inspect", view.status());
+  if (!view.ok() || view->state() != pb::SandboxView::CREATED || view->started_marker()) {
+    co_return false;
+  }
+  absl::Status fenced = co_await provider->provider->Fence(handle, CallDeadline(*provider));
+  NoteCall(*provider, "fence", fenced);
+  TaskRow* row = table_.Find(generation);
+  if (!fenced.ok() || row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return false;
+  FinishStopped(*row, [](rec::TaskStatus& status) {
+    status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+    status.set_fenced(true);
+  });
+  co_return true;
+}
+
+// The end that was asked for, once the provider attested that it came about.
+void Engine::FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit) {
+  const bool timeout = row.status.stop().reason() == v1::REASON_RUN_TIMEOUT;
+  Move(row, timeout ? TaskEvent::kTimeoutFenced : TaskEvent::kStopped,
+       [&](rec::TaskStatus& status) {
+         edit(status);
+         status.set_reason(status.stop().reason());
+         status.set_message(status.stop().message());
+       });
+  AfterEnd(row);
+}
+
+asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> Engine::CancelTasks(
+    v1::CancelTasksRequest request) {
+  v1::CancelTasksResponse response;
+  auto cancel = [&](TaskRow& row, const v1::TaskRef& ref) {
+    rec::Stop stop;
+    stop.set_reason(v1::REASON_CANCELLED);
+    stop.set_message(request.reason().empty() ? "cancelled" : request.reason());
+    stop.set_force(request.force());
+    const int64_t own = row.grace_ms < 0 ? options_.cancel_grace.count() : row.grace_ms;
+    stop.set_grace_ms(request.has_grace() ? ToMillis(request.grace()) : own);
+    stop.set_suppress_events(request.suppress_events());
+    v1::CancelResult& result = *response.add_results();
+    result.set_id(row.id.ToString());
+    *result.mutable_ref() = ref;
+    result.set_outcome(CancelRow(row, std::move(stop)));
+  };
+  for (const v1::TaskRef& ref : request.tasks()) {
+    TaskRow* row = Resolve(ref);
+    if (row == nullptr) {
+      v1::CancelResult& result = *response.add_results();
+      *result.mutable_ref() = ref;
+      result.set_outcome(v1::CancelResult::NOT_FOUND);
+      continue;
+    }
+    // A key means the live task and its successor: the successor first, or it would start.
+    const KeyEntry* key = ref.has_key() ? table_.FindKey(row->key) : nullptr;
+    const Generation live = key == nullptr ? 0 : key->live;
+    const Generation successor = key == nullptr ? 0 : key->successor;
+    if (TaskRow* waiting = table_.Find(successor)) cancel(*waiting, ref);
+    TaskRow* now = table_.Find(live);
+    if (now != nullptr || successor == 0) cancel(now == nullptr ? *row : *now, ref);
+  }
+  if (request.tasks().empty()) {
+    std::vector<Generation> chosen = co_await Select(request.filter(), INT64_MAX, kCancelSlice);
+    for (const Generation generation : chosen) {
+      TaskRow* row = table_.Find(generation);
+      if (row == nullptr || IsTerminal(row->state())) continue;
+      v1::TaskRef ref;
+      ref.set_id(row->id.ToString());
+      cancel(*row, ref);
+    }
+  }
+  co_await Durable();
+  co_return response;
+}
+
+asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> Engine::AbandonTask(
+    v1::AbandonTaskRequest request) {
+  v1::TaskRef ref;
+  ref.set_id(request.id());
+  TaskRow* row = Resolve(ref);
+  if (row == nullptr) {
+    co_return ApiError(absl::StatusCode::kNotFound, "TASK_NOT_FOUND",
+                       absl::StrCat("no task ", request.id()));
+  }
+  const ProviderState* provider = FindProvider(row->provider);
+  const bool unreachable = provider == nullptr || provider->unreachable_since.has_value();
+  const bool allowed =
+      row->state() == v1::TASK_STATE_STOPPING || (MayRun(row->state()) && unreachable);
+  if (!allowed) {
+    co_return ApiError(
+        absl::StatusCode::kFailedPrecondition, "NOT_ABANDONABLE",
+        absl::StrCat("task is ", std::string(StateName(row->state())),
+                     "; only a task that is STOPPING, or may run at a provider that is not "
+                     "reachable, can be abandoned: cancel it first"));
+  }
+  Move(*row, TaskEvent::kAbandoned, [&request](rec::TaskStatus& status) {
+    status.set_reason(v1::REASON_SANDBOX_LOST);
+    status.set_message(absl::StrCat("abandoned by an operator",
+                                    request.reason().empty() ? "" : ": " + request.reason(),
+                                    "; fence not confirmed"));
+    // The operator's word: its successor may start.
+    status.set_fenced(true);
+  });
+  AfterEnd(*row);
+  const Generation generation = row->generation;
+  absl::StatusOr<v1::Task> view = co_await View(generation, nullptr);
+  if (!view.ok()) co_return view.status();
+  co_await Durable();
+  v1::AbandonTaskResponse response;
+  *response.mutable_task() = *std::move(view);
+  co_return response;
+}
+
+absl::StatusOr<v1::RenewLeaseResponse> Engine::RenewLease(v1::RenewLeaseRequest request) {
+  v1::RenewLeaseResponse response;
+  for (const std::string& id : request.ids()) {
+    v1::TaskRef ref;
+    ref.set_id(id);
+    TaskRow* row = Resolve(ref);
+    if (row == nullptr || IsTerminal(row->state())) {
+      response.add_not_found(id);
+    } else if (row->lease_ttl_ms > 0) {
+      timers_.Set(row->generation, TimerKind::kLease,
+                  deps_.clock.Boot() + std::chrono::milliseconds(row->lease_ttl_ms));
+    }
+  }
+  return response;
+}
+
+}  // namespace boxkeeper::daemon

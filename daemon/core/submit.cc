@@ -1,0 +1,213 @@
+// Admission of submissions: idempotency, keys and successors, bounds.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "daemon/api/api_error.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kQueueFullRetry{1'000};
+constexpr std::chrono::milliseconds kStoreFullRetry{5'000};
+
+v1::SubmitResult Refused(v1::SubmitResult::Outcome outcome, const std::string& message,
+                         std::chrono::milliseconds retry_after) {
+  v1::SubmitResult result;
+  result.set_outcome(outcome);
+  result.set_message(message);
+  *result.mutable_retry_after() = ToDuration(retry_after);
+  return result;
+}
+
+v1::SubmitResult Rejected(const std::vector<providers::FieldViolation>& violations) {
+  v1::SubmitResult result;
+  result.set_outcome(v1::SubmitResult::REJECTED);
+  for (const auto& violation : violations) {
+    auto* out = result.add_violations();
+    out->set_field(violation.field);
+    out->set_description(violation.description);
+  }
+  result.set_message(absl::StrCat(violations.size(), " field(s) are wrong; nothing was stored"));
+  return result;
+}
+
+v1::SubmitResult Existing(const TaskRow& row, v1::SubmitResult::Outcome outcome) {
+  v1::SubmitResult result;
+  result.set_outcome(outcome);
+  result.set_id(row.id.ToString());
+  result.set_state(row.state());
+  result.set_owner(row.owner->name);
+  result.set_generation(row.generation);
+  return result;
+}
+
+v1::SubmitResult OtherContent() {
+  return Rejected(
+      {{"submission_id",
+        "was already used for a task with other content; use a new UUID for a new task"}});
+}
+
+v1::SubmitResult FromTombstone(const rec::Tombstone& tombstone) {
+  v1::SubmitResult result;
+  result.set_outcome(v1::SubmitResult::DUPLICATE);
+  if (auto id = IdFromBytes(tombstone.id()); id.ok()) result.set_id(id->ToString());
+  result.set_state(tombstone.state());
+  result.set_owner(tombstone.owner());
+  result.set_generation(tombstone.generation());
+  result.set_message("compacted: only its end is still known");
+  return result;
+}
+
+}  // namespace
+
+void Engine::Submit(std::vector<PreparedTask> items,
+                    std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) {
+  if (stopping_ || !started_) {
+    ApiErrorDetails details;
+    details.retry_after = kQueueFullRetry;
+    done(ApiError(absl::StatusCode::kUnavailable, "NOT_SERVING",
+                  stopping_ ? "the daemon is stopping; submit again to the next one"
+                            : "the daemon is starting",
+                  details));
+    return;
+  }
+  auto response = std::make_shared<v1::SubmitTasksResponse>();
+  for (PreparedTask& item : items) {
+    v1::SubmitResult result = SubmitOne(item);
+    ++deps_.metrics.submits[result.outcome()];
+    *response->add_results() = std::move(result);
+  }
+  RequestDispatch();
+  // A duplicate's answer waits too: it tells of a task that may not be durable yet.
+  journal_.WhenSynced([response, done = std::move(done)] { done(std::move(*response)); });
+}
+
+v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
+  if (!item.violations.empty()) return Rejected(item.violations);
+  if (TaskRow* same = table_.FindBySubmission(item.submission_id)) {
+    return same->digest == item.digest ? Existing(*same, v1::SubmitResult::DUPLICATE)
+                                       : OtherContent();
+  }
+  if (const rec::Tombstone* tombstone = table_.FindTombstone(item.submission_id)) {
+    return tombstone->digest() == item.digest ? FromTombstone(*tombstone) : OtherContent();
+  }
+  const KeyEntry* key = table_.FindKey(item.key);
+  TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
+  const bool live_runs = live != nullptr && !IsTerminal(live->state());
+  if (live_runs && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
+    return Existing(*live, v1::SubmitResult::ALREADY_LIVE);
+  }
+  if (table_.count(v1::TASK_STATE_QUEUED) >= options_.max_queued) {
+    return Refused(v1::SubmitResult::QUEUE_FULL,
+                   absl::StrCat("max_queued (", options_.max_queued, ") tasks are waiting"),
+                   kQueueFullRetry);
+  }
+  if (journal_.out_of_space() || !deps_.store.HasRoomForNewTasks()) {
+    return Refused(
+        v1::SubmitResult::QUEUE_FULL,
+        "the state directory's disk is full: the room left is kept for tasks accepted before",
+        kStoreFullRetry);
+  }
+  return Accept(item, live == nullptr ? 0 : live->generation);
+}
+
+v1::SubmitResult Engine::Accept(PreparedTask& item, Generation after) {
+  rec::Record record;
+  rec::Accepted& accepted = *record.mutable_accepted();
+  accepted = std::move(item.record);
+  const base::TaskId id{deps_.rng.NewId()};
+  accepted.set_generation(table_.next_generation());
+  accepted.set_id(IdBytes(id.id));
+  accepted.set_submission_id(IdBytes(item.submission_id.id));
+  accepted.set_digest(item.digest);
+  accepted.set_accepted_at_ms(NowMs());
+  accepted.set_accepted_boot_ms(BootMs());
+  accepted.set_after_generation(after);
+  accepted.set_replaces(item.on_live_key == v1::ON_LIVE_KEY_REPLACE);
+
+  // A second successor replaces the waiting one.
+  if (const KeyEntry* key = table_.FindKey(item.key); key != nullptr && key->successor != 0) {
+    rec::Stop stop;
+    stop.set_reason(v1::REASON_CANCELLED);
+    stop.set_message(absl::StrCat("replaced by ", id.ToString()));
+    CancelRow(*table_.Find(key->successor), std::move(stop));
+  }
+  Write(record);
+  TaskRow& row = *table_.Find(record.accepted().generation());
+  if (!item.sealed_box.empty()) {
+    rec::Record sealed;
+    sealed.mutable_sealed()->set_generation(row.generation);
+    sealed.mutable_sealed()->set_box(std::move(item.sealed_box));
+    Write(sealed);
+  }
+  ++deps_.metrics.events;
+  NotifyChanged(row.generation);
+  if (row.lease_ttl_ms > 0) {
+    timers_.Set(row.generation, TimerKind::kLease,
+                deps_.clock.Boot() + std::chrono::milliseconds(row.lease_ttl_ms));
+  }
+  Enlist(row);
+  v1::SubmitResult result;
+  result.set_outcome(v1::SubmitResult::ACCEPTED);
+  result.set_id(id.ToString());
+  result.set_state(row.state());
+  result.set_owner(row.owner->name);
+  result.set_generation(row.generation);
+  return result;
+}
+
+void Engine::Enlist(TaskRow& row) {
+  if (row.start_deadline_ms != 0) {
+    // The client's deadline is wall time; from acceptance on the interval is what counts (I13).
+    const auto left = std::chrono::milliseconds(row.start_deadline_ms - row.accepted_at_ms);
+    const base::BootTime accepted =
+        Instant(row.accepted_position, row.accepted_boot_ms, row.accepted_at_ms);
+    if (accepted + left <= deps_.clock.Boot()) return Expire(row);
+    timers_.Set(row.generation, TimerKind::kStartDeadline, accepted + left);
+  }
+  const KeyEntry* key = table_.FindKey(row.key);
+  if (key != nullptr && key->live != row.generation) return ArmHandover(row);
+  timers_.Clear(row.generation, TimerKind::kHandover);
+  if (row.status.not_before_ms() != 0) {
+    const base::BootTime at =
+        Instant(row.status_position, row.status.not_before_boot_ms(), row.status.not_before_ms());
+    if (at > deps_.clock.Boot()) return timers_.Set(row.generation, TimerKind::kBackoff, at);
+  }
+  ProviderState* provider = FindProvider(row.provider);
+  if (provider == nullptr) {
+    Move(row, TaskEvent::kCreateFatal, [&row](rec::TaskStatus& status) {
+      status.set_reason(v1::REASON_INVALID_SPEC);
+      status.set_message(
+          absl::StrCat("provider \"", row.provider, "\" is not configured any more"));
+      MarkNeverStarted(status);
+    });
+    return;
+  }
+  provider->ready.insert({-row.priority, row.generation});
+  RequestDispatch();
+}
+
+// The live task of the key is given `handover_grace` to end by itself; with REPLACE none.
+void Engine::ArmHandover(TaskRow& successor) {
+  const KeyEntry* key = table_.FindKey(successor.key);
+  TaskRow* live = table_.Find(key->live);
+  if (live == nullptr || IsTerminal(live->state())) return;
+  base::BootTime at = deps_.clock.Boot();
+  if (!successor.replaces) {
+    at =
+        Instant(successor.accepted_position, successor.accepted_boot_ms, successor.accepted_at_ms) +
+        options_.handover_grace;
+  }
+  if (successor.replaces || at <= deps_.clock.Boot()) {
+    rec::Stop stop;
+    stop.set_reason(v1::REASON_CANCELLED);
+    stop.set_message(absl::StrCat("replaced by ", successor.id.ToString()));
+    CancelRow(*live, std::move(stop));
+    return;
+  }
+  timers_.Set(successor.generation, TimerKind::kHandover, at);
+}
+
+}  // namespace boxkeeper::daemon
