@@ -1,0 +1,209 @@
+// How sandboxes end, and what is done about those that cannot say so themselves.
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/core/proc.h"
+#include "launcher/process_tree.h"
+#include "launcher/sandboxes.h"
+
+namespace boxkeeper::launcher {
+namespace {
+
+constexpr uint64_t kKillRetryNs = 10'000'000;
+// How long to look for processes by their mark before giving up on proving anything.
+constexpr uint64_t kHuntNs = 3'000'000'000;
+
+}  // namespace
+
+void Sandboxes::Reap() {
+  std::vector<std::string> gone;
+  for (;;) {
+    const pid_t pid = waitpid(-1, nullptr, WNOHANG);
+    if (pid <= 0) break;
+    helpers_.erase(pid);
+    if (const auto child = children_.find(pid); child != children_.end()) {
+      gone.push_back(child->second);
+      children_.erase(child);
+    }
+  }
+  if (gone.empty()) return;
+  // What they said with their last breath comes first.
+  OnNotices();
+  for (const std::string& id : gone) {
+    if (Sandbox* sandbox = Find(id)) OnSupervisorGone(*sandbox);
+  }
+}
+
+void Sandboxes::OnSupervisorGone(Sandbox& sandbox) {
+  if (sandbox.info.state == SandboxState::kEnded) return;
+  const std::string id = sandbox.info.id;
+  const base::UniqueFd directory = OpenDirectory(id);
+  ExitRecord exit;
+  if (ReadRecord(directory.get(), kExitFile, &exit) == ReadResult::kRead) {
+    End(sandbox, exit, /*write=*/false);
+    return;
+  }
+  PidRecord pid;
+  if (ReadRecord(directory.get(), kPidFile, &pid) == ReadResult::kRead) TakePid(sandbox, pid);
+  journal_.Line("supervisor lost", "sandbox=" + id);
+  if (sandbox.adopted) {
+    if (sandbox.pidfd.valid()) loop_.Remove(sandbox.pidfd.get());
+    sandbox.pidfd.Reset();
+    sandbox.hunt_until_ns = base::BootNs() + kHuntNs;
+    Hunt(id);
+  } else {
+    lost_.insert(id);
+    if (!killing_strays_) KillStrays();
+  }
+}
+
+// We are the subreaper of our supervisors: when one dies, all that was below it becomes our child
+// before we can reap it. So a child that is neither a supervisor nor a helper belongs to a lost
+// sandbox, and when there is none left, nothing of them is.
+void Sandboxes::KillStrays() {
+  killing_strays_ = true;
+  std::set<pid_t> spared = helpers_;
+  for (const auto& [pid, id] : children_) spared.insert(pid);
+  KillDescendants(spared);
+  const std::vector<pid_t> children = base::ChildrenOf(getpid());
+  const bool gone = std::all_of(children.begin(), children.end(),
+                                [&](pid_t pid) { return spared.contains(pid); });
+  // A child that ended while the list was read may have hidden another: then look again.
+  siginfo_t ended{};
+  waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT);
+  if (!gone || ended.si_pid != 0) {
+    loop_.At(base::BootNs() + kKillRetryNs, [this] { KillStrays(); });
+    return;
+  }
+  killing_strays_ = false;
+  for (const std::string& id : std::exchange(lost_, {})) {
+    Sandbox* sandbox = Find(id);
+    if (sandbox == nullptr) continue;
+    ExitRecord end = MakeEnd(*sandbox, EndKind::kSupervisorLost);
+    end.tree_fenced = true;
+    end.error = "the supervisor died; its process tree was killed";
+    End(*sandbox, end, /*write=*/true);
+  }
+}
+
+// The supervisor was not our child, so its tree did not fall to us: what carries the sandbox's mark
+// and what descends from the command is killed, but nothing proves that this was all.
+void Sandboxes::Hunt(const std::string& id) {
+  Sandbox* sandbox = Find(id);
+  if (sandbox == nullptr || sandbox->info.state == SandboxState::kEnded) return;
+  const int hit = KillMarked(id);
+  if (hit > 0 && base::BootNs() < sandbox->hunt_until_ns) {
+    loop_.At(base::BootNs() + kKillRetryNs, [this, id] { Hunt(id); });
+    return;
+  }
+  ExitRecord end = MakeEnd(*sandbox, EndKind::kSupervisorLost);
+  end.error = "the supervisor died while no launcher was its parent; fence not confirmed";
+  End(*sandbox, end, /*write=*/true);
+}
+
+ExitRecord Sandboxes::MakeEnd(const Sandbox& sandbox, EndKind kind) const {
+  ExitRecord end;
+  end.kind = kind;
+  end.exec_id = sandbox.info.exec_id;
+  end.boot_id = sandbox.info.boot_id;
+  end.attester = "launcher";
+  end.started_unix_ns = sandbox.info.started_unix_ns;
+  end.started_boot_ns = sandbox.info.started_boot_ns;
+  end.ended_unix_ns = base::UnixNs();
+  end.ended_boot_ns = base::BootNs();
+  if (kind == EndKind::kNeverStarted) {
+    end.user_code_started = UserCodeStarted::kNo;
+  } else if (end.started_unix_ns != 0) {
+    end.user_code_started = UserCodeStarted::kYes;
+  }
+  // Nothing was forked, or nothing survives a reboot.
+  end.tree_fenced = kind == EndKind::kNeverStarted || kind == EndKind::kHostRebooted;
+  return end;
+}
+
+void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
+  SandboxInfo& info = sandbox.info;
+  if (write) {
+    const base::UniqueFd directory = OpenDirectory(info.id);
+    const int error = WriteRecord(directory.get(), kExitFile, exit, base::Durability::kPowerLoss);
+    // It stands in memory; a later launcher would come to the same end.
+    if (error != 0) {
+      journal_.Line("exit record", "sandbox=" + info.id + " error=" + std::strerror(error));
+    }
+  }
+  if (sandbox.adopted && sandbox.pidfd.valid()) loop_.Remove(sandbox.pidfd.get());
+  sandbox.pidfd.Reset();
+  sandbox.controls.clear();
+  lost_.erase(info.id);
+  info.state = SandboxState::kEnded;
+  info.exit = exit;
+  info.started_unix_ns = exit.started_unix_ns;
+  info.started_boot_ns = exit.started_boot_ns;
+  for (const auto& [done, repeated] : std::exchange(sandbox.starts, {})) {
+    done({}, {.repeated = repeated, .info = info});
+  }
+  for (const auto& done : std::exchange(sandbox.fences, {})) {
+    if (exit.tree_fenced) {
+      done({}, {.was_absent = false, .info = info});
+    } else {
+      done({ErrorCode::kUnconfirmed, exit.error}, {});
+    }
+  }
+  listener_(MessageType::kExitedEvent, info);
+  if (!sandbox.destroys.empty()) Remove(sandbox);
+}
+
+// The rename is the moment of removal: a half-emptied sandbox must not be taken for a fresh one.
+void Sandboxes::Remove(Sandbox& sandbox) {
+  const std::string id = sandbox.info.id;
+  const bool fenced = sandbox.info.state == SandboxState::kCreated ||
+                      (sandbox.info.exit && sandbox.info.exit->tree_fenced);
+  if (!fenced) KillMarked(id);
+  const std::vector<Done<DestroyReply>> destroys = std::exchange(sandbox.destroys, {});
+  const std::string trash = id + "." + std::to_string(next_trash_++);
+  const int error =
+      renameat(sandboxes_directory_.get(), id.c_str(), trash_directory_.get(), trash.c_str()) == 0
+          ? 0
+          : errno;
+  if (error != 0 && error != ENOENT) {
+    for (const auto& done : destroys) {
+      done({ErrorCode::kResource, std::string("remove sandbox: ") + std::strerror(error)}, {});
+    }
+    return;
+  }
+  sandboxes_.erase(id);
+  EmptyTrash(trash);
+  for (const auto& done : destroys) done({}, {.was_absent = false, .fenced = fenced});
+}
+
+// Removes one directory of the trash at once if it holds only what we put there, else in a helper
+// process: a task may leave a million files. "" = everything that is there.
+void Sandboxes::EmptyTrash(const std::string& name) {
+  if (!name.empty()) {
+    const base::UniqueFd directory(openat(trash_directory_.get(), name.c_str(),
+                                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    for (const char* file : {kBootFile, kStartedFile, kPidFile, kExitFile, "script"}) {
+      unlinkat(directory.get(), file, 0);
+    }
+    unlinkat(directory.get(), kWorkDirectory, AT_REMOVEDIR);
+    if (unlinkat(trash_directory_.get(), name.c_str(), AT_REMOVEDIR) == 0) return;
+  }
+  const pid_t pid = fork();
+  if (pid > 0) helpers_.insert(pid);
+  // Without a helper the next launcher removes it.
+  if (pid != 0) return;
+  const int trash = dup2(trash_directory_.Release(), 3);
+  syscall(SYS_close_range, 4, ~0u, 0);
+  base::RemoveTreeAt(trash, name.empty() ? "." : name);
+  _exit(0);
+}
+
+}  // namespace boxkeeper::launcher

@@ -1,0 +1,186 @@
+// How a launcher takes over what an earlier one left.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/core/proc.h"
+#include "launcher/sandboxes.h"
+
+namespace boxkeeper::launcher {
+namespace {
+
+constexpr char kBootIdFile[] = "boot_id";
+constexpr uint64_t kFirstCheckNs = 10'000'000;
+constexpr uint64_t kLastCheckNs = 1'000'000'000;
+
+std::vector<std::string> NamesIn(int directory) {
+  std::vector<std::string> names;
+  const int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (copy < 0) return names;
+  DIR* entries = fdopendir(copy);
+  while (const dirent* entry = readdir(entries)) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  closedir(entries);
+  return names;
+}
+
+base::UniqueFd MakeDirectoryAt(int parent, const char* name, mode_t mode, std::string* error) {
+  base::UniqueFd fd;
+  if (mkdirat(parent, name, mode) == 0 || errno == EEXIST) {
+    fd.Reset(openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  if (!fd.valid()) *error = std::string(name) + ": " + std::strerror(errno);
+  return fd;
+}
+
+}  // namespace
+
+bool Sandboxes::Load(std::string* error) {
+  const int launch = options_.launch_directory.get();
+  sandboxes_directory_ = MakeDirectoryAt(launch, "sandboxes", 0711, error);
+  trash_directory_ = MakeDirectoryAt(launch, "trash", 0700, error);
+  if (!sandboxes_directory_.valid() || !trash_directory_.valid() || !notices_.valid()) {
+    return false;
+  }
+  if (!NamesIn(trash_directory_.get()).empty()) EmptyTrash("");
+  std::string last_boot;
+  base::ReadFileAt(launch, kBootIdFile, 100, &last_boot);
+  const bool same_boot = last_boot == options_.boot_id;
+  for (const std::string& id : NamesIn(sandboxes_directory_.get())) LoadOne(id, same_boot);
+  // Only now: had we died before, the next launcher must still see the earlier boot.
+  if (!same_boot) {
+    base::ReplaceFileAt(launch, kBootIdFile, options_.boot_id, 0600, base::Durability::kPowerLoss);
+  }
+  return true;
+}
+
+void Sandboxes::LoadOne(const std::string& id, bool same_boot) {
+  if (!IsValidId(id)) return;
+  const base::UniqueFd directory = OpenDirectory(id);
+  if (!directory.valid()) return;
+  BootRecord boot;
+  StartedRecord started;
+  ExitRecord exit;
+  const ReadResult boot_read = ReadRecord(directory.get(), kBootFile, &boot);
+  const ReadResult started_read = ReadRecord(directory.get(), kStartedFile, &started);
+  const ReadResult exit_read = ReadRecord(directory.get(), kExitFile, &exit);
+  Sandbox& sandbox = sandboxes_[id];
+  SandboxInfo& info = sandbox.info;
+  info.id = id;
+  info.name = boot.name;
+  info.labels = boot.labels;
+  info.boot_id = boot.boot_id;
+  info.created_unix_ns = boot.created_unix_ns;
+  info.exec_id = started.exec_id;
+  if (exit_read == ReadResult::kRead) {
+    info.state = SandboxState::kEnded;
+    info.exit = exit;
+    info.exec_id = exit.exec_id;
+    info.started_unix_ns = exit.started_unix_ns;
+    info.started_boot_ns = exit.started_boot_ns;
+    return;
+  }
+  // Only `exit` is synced: after a power loss any other record may be missing or empty, so what an
+  // earlier boot left is judged by that alone.
+  const bool earlier_boot =
+      boot_read == ReadResult::kRead ? boot.boot_id != options_.boot_id : !same_boot;
+  if (earlier_boot && exit_read == ReadResult::kAbsent) {
+    ExitRecord end = MakeEnd(sandbox, EndKind::kHostRebooted);
+    end.error = "the host has rebooted since the sandbox was created";
+    End(sandbox, end, /*write=*/true);
+  } else if (boot_read == ReadResult::kAbsent && started_read == ReadResult::kAbsent &&
+             exit_read == ReadResult::kAbsent) {
+    // A Create that did not come to its end, and was never answered.
+    Remove(sandbox);
+  } else if (boot_read != ReadResult::kRead || started_read == ReadResult::kDamaged ||
+             exit_read == ReadResult::kDamaged) {
+    info.state = SandboxState::kUnknown;
+    info.message = "a record is damaged";
+    journal_.Line("damaged", "sandbox=" + id);
+  } else if (started_read == ReadResult::kAbsent) {
+    info.state = SandboxState::kCreated;
+  } else {
+    LoadStarted(sandbox, directory.get());
+  }
+}
+
+// Started in this boot, and no exit record: its supervisor lives, or was lost while no launcher
+// looked.
+void Sandboxes::LoadStarted(Sandbox& sandbox, int directory) {
+  sandbox.adopted = true;
+  sandbox.info.state = SandboxState::kStarting;
+  PidRecord pid;
+  if (ReadRecord(directory, kPidFile, &pid) == ReadResult::kRead) TakePid(sandbox, pid);
+  CheckStarting(sandbox.info.id);
+}
+
+void Sandboxes::TakePid(Sandbox& sandbox, const PidRecord& record) {
+  sandbox.pid = record;
+  sandbox.info.state = SandboxState::kRunning;
+  sandbox.info.supervisor_pid = record.supervisor_pid;
+  sandbox.info.command_pid = record.command_pid;
+  sandbox.info.started_unix_ns = record.started_unix_ns;
+  sandbox.info.started_boot_ns = record.started_boot_ns;
+}
+
+// Watches the supervisor that the pid record names, if it is still that one.
+bool Sandboxes::Adopt(Sandbox& sandbox) {
+  sandbox.pidfd.Reset(base::OpenProcess(static_cast<pid_t>(sandbox.pid.supervisor_pid),
+                                        sandbox.pid.supervisor_start_ticks));
+  if (!sandbox.pidfd.valid()) return false;
+  const std::string id = sandbox.info.id;
+  loop_.Add(sandbox.pidfd.get(), EPOLLIN, [this, id](uint32_t) {
+    if (Sandbox* gone = Find(id)) OnSupervisorGone(*gone);
+  });
+  for (const Control& control : std::exchange(sandbox.controls, {})) {
+    SendOrQueue(sandbox, control);
+  }
+  journal_.Line("adopted", "sandbox=" + id);
+  return true;
+}
+
+// Looks again at a sandbox whose start has not been heard of: the supervisor writes the pid record
+// soon after exec, so there is nothing to wait on but the file.
+void Sandboxes::CheckStarting(const std::string& id) {
+  Sandbox* sandbox = Find(id);
+  if (sandbox == nullptr || sandbox->info.state == SandboxState::kEnded) return;
+  if (sandbox->adopted ? sandbox->pidfd.valid() : sandbox->info.state != SandboxState::kStarting) {
+    return;
+  }
+  const base::UniqueFd directory = OpenDirectory(id);
+  PidRecord pid;
+  const bool has_pid = ReadRecord(directory.get(), kPidFile, &pid) == ReadResult::kRead;
+  if (has_pid && sandbox->info.state == SandboxState::kStarting) OnStarted(*sandbox, pid);
+  if (!sandbox->adopted) {
+    if (!has_pid) CheckStartingLater(*sandbox);
+    return;
+  }
+  if (has_pid && Adopt(*sandbox)) return;
+  // The supervisor holds this lock as long as it lives.
+  if (flock(directory.get(), LOCK_EX | LOCK_NB) == 0) {
+    OnSupervisorGone(*sandbox);
+  } else {
+    CheckStartingLater(*sandbox);
+  }
+}
+
+void Sandboxes::CheckStartingLater(Sandbox& sandbox) {
+  if (sandbox.check_after_ns == 0) {
+    // Of our own children we hear; the file is only for a notice that was dropped.
+    sandbox.check_after_ns = sandbox.adopted ? kFirstCheckNs : kLastCheckNs;
+  }
+  const std::string id = sandbox.info.id;
+  loop_.At(base::BootNs() + sandbox.check_after_ns, [this, id] { CheckStarting(id); });
+  sandbox.check_after_ns = std::min(sandbox.check_after_ns * 2, kLastCheckNs);
+}
+
+}  // namespace boxkeeper::launcher

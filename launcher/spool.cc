@@ -1,0 +1,208 @@
+#include "launcher/spool.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/core/file_io.h"
+#include "base/core/proc.h"
+
+namespace boxkeeper::launcher {
+namespace {
+
+constexpr size_t kSpliceBytesMax = 1 << 20;
+constexpr size_t kReadBytesMax = 64 * 1024;
+
+std::string Describe(const std::string& what, int error) {
+  return what + ": " + std::strerror(error);
+}
+
+// A new or empty file: bytes of another execution must never pass for this one's.
+base::UniqueFd OpenEmpty(const std::string& path, std::string* error) {
+  base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat status{};
+  if (!fd.valid() || fstat(fd.get(), &status) != 0) {
+    *error = Describe("spool file " + path, errno);
+    return {};
+  }
+  if (status.st_size != 0) {
+    *error = "spool file " + path + ": is not empty";
+    return {};
+  }
+  return fd;
+}
+
+uint64_t AllocatedBytes(int fd) {
+  struct stat status{};
+  if (fstat(fd, &status) != 0) return 0;
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
+}  // namespace
+
+bool Spool::Open(const LaunchSpec& spec, std::string* error) {
+  bytes_max_ = spec.log_bytes_max;
+  overflow_ = spec.overflow;
+  streams_[0].path = spec.stdout_path;
+  streams_[1].path = spec.stderr_path;
+  index_ = OpenEmpty(spec.index_path, error);
+  if (!index_.valid()) return false;
+  for (Stream& stream : streams_) {
+    stream.file = OpenEmpty(stream.path, error);
+    if (!stream.file.valid()) return false;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+      *error = Describe("pipe", errno);
+      return false;
+    }
+    stream.read_end.Reset(ends[0]);
+    stream.write_end.Reset(ends[1]);
+    // Only our end: the command's stdout must not be non-blocking.
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  }
+  return true;
+}
+
+void Spool::CloseWriteEnds() {
+  for (Stream& stream : streams_) stream.write_end.Reset();
+}
+
+uint64_t Spool::dropped_bytes(size_t stream) const {
+  return streams_[stream].drop.to - streams_[stream].drop.from;
+}
+
+uint64_t Spool::WaitingBytes(size_t index) const {
+  const Stream& stream = streams_[index];
+  int waiting = 0;
+  ioctl(stream.read_end.get(), FIONREAD, &waiting);
+  return stream.unwritten.size() + static_cast<uint64_t>(waiting);
+}
+
+Spool::PumpResult Spool::Pump(size_t index, bool past_limit) {
+  stall_reason_.clear();
+  if (!FlushIndex()) return PumpResult::kStalled;
+  if (!MakeRoom() && !past_limit) return PumpResult::kStalled;
+  Stream& stream = streams_[index];
+  // With a limit, in steps that keep what overshoots it small.
+  const size_t step = bytes_max_ == 0 ? kSpliceBytesMax
+                                      : std::clamp<uint64_t>(bytes_max_ / 4, 4096, kSpliceBytesMax);
+  size_t moved = 0;
+  const PumpResult result = can_splice_ && stream.unwritten.empty()
+                                ? Splice(stream, step, &moved)
+                                : ReadAndWrite(stream, step, &moved);
+  if (moved == 0) return result;
+  base::AppendIndexRecord(unwritten_index_, {.stream = static_cast<base::SpoolStream>(index + 1),
+                                             .length = static_cast<uint32_t>(moved),
+                                             .offset = stream.end,
+                                             .arrival_unix_ms = base::UnixNs() / 1'000'000});
+  stream.end += moved;
+  // A failure is met again, and reported, by the next call.
+  FlushIndex();
+  return result;
+}
+
+Spool::PumpResult Spool::Splice(Stream& stream, size_t bytes_max, size_t* moved) {
+  auto offset = static_cast<off64_t>(stream.end);
+  const ssize_t count = splice(stream.read_end.get(), nullptr, stream.file.get(), &offset,
+                               bytes_max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (count > 0) {
+    *moved = static_cast<size_t>(count);
+    return PumpResult::kMoved;
+  }
+  if (count == 0) return PumpResult::kEnd;
+  if (errno == EAGAIN || errno == EINTR) return PumpResult::kEmpty;
+  if (errno != EINVAL) return Stalled(Describe(stream.path, errno));
+  // This file system cannot be spliced to.
+  can_splice_ = false;
+  return ReadAndWrite(stream, bytes_max, moved);
+}
+
+Spool::PumpResult Spool::ReadAndWrite(Stream& stream, size_t bytes_max, size_t* moved) {
+  if (stream.unwritten.empty()) {
+    stream.unwritten.resize(std::min(bytes_max, kReadBytesMax));
+    const ssize_t got =
+        read(stream.read_end.get(), stream.unwritten.data(), stream.unwritten.size());
+    stream.unwritten.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    if (got == 0) return PumpResult::kEnd;
+    if (got < 0) return PumpResult::kEmpty;
+  }
+  while (!stream.unwritten.empty()) {
+    const ssize_t written =
+        pwrite(stream.file.get(), stream.unwritten.data(), stream.unwritten.size(),
+               static_cast<off_t>(stream.end + *moved));
+    if (written < 0) return Stalled(Describe(stream.path, errno));
+    *moved += static_cast<size_t>(written);
+    stream.unwritten.erase(0, static_cast<size_t>(written));
+  }
+  return PumpResult::kMoved;
+}
+
+Spool::PumpResult Spool::Stalled(const std::string& reason) {
+  stall_reason_ = reason;
+  return PumpResult::kStalled;
+}
+
+bool Spool::FlushIndex() {
+  while (!unwritten_index_.empty()) {
+    const ssize_t written = pwrite(index_.get(), unwritten_index_.data(), unwritten_index_.size(),
+                                   static_cast<off_t>(index_end_));
+    if (written < 0) {
+      Stalled(Describe("index", errno));
+      return false;
+    }
+    index_end_ += static_cast<size_t>(written);
+    unwritten_index_.erase(0, static_cast<size_t>(written));
+  }
+  return true;
+}
+
+uint64_t Spool::StoredBytes() const {
+  uint64_t stored = 0;
+  for (size_t i = 0; i < kStreams; ++i) stored += streams_[i].end - dropped_bytes(i);
+  return stored;
+}
+
+bool Spool::MakeRoom() {
+  if (bytes_max_ == 0 || StoredBytes() < bytes_max_) return true;
+  if (overflow_ == OverflowPolicy::kBlock) {
+    // Whoever reads the spool makes room by punching out what is stored elsewhere.
+    if (AllocatedBytes(streams_[0].file.get()) + AllocatedBytes(streams_[1].file.get()) <
+        bytes_max_) {
+      return true;
+    }
+    Stalled("the log limit is reached");
+    return false;
+  }
+  // Each stream keeps its first and last quarter; both together are then at most the limit, and
+  // one that is shorter than both quarters loses nothing.
+  const uint64_t quarter = bytes_max_ / 4;
+  for (Stream& stream : streams_) {
+    if (stream.end - (stream.drop.to - stream.drop.from) <= 2 * quarter) continue;
+    if (stream.drop.to == 0) stream.drop = {quarter, quarter};
+    if (!Drop(stream, stream.end - quarter)) return false;
+  }
+  return true;
+}
+
+bool Spool::Drop(Stream& stream, uint64_t to) {
+  const base::DropRecord drop{stream.drop.from, to};
+  const int error =
+      base::ReplaceFileAt(AT_FDCWD, stream.path + std::string(base::kDropSuffix),
+                          base::EncodeDropRecord(drop), 0600, base::Durability::kPowerLoss);
+  if (error != 0) {
+    Stalled(Describe(stream.path + std::string(base::kDropSuffix), error));
+    return false;
+  }
+  // Where the file system cannot punch, the bytes stay but count as dropped.
+  fallocate(stream.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+            static_cast<off_t>(stream.drop.to), static_cast<off_t>(drop.to - stream.drop.to));
+  stream.drop = drop;
+  return true;
+}
+
+}  // namespace boxkeeper::launcher

@@ -1,0 +1,76 @@
+// Moves a command's output from its pipes into the spool files (base/core/spool_format.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/core/spool_format.h"
+#include "base/core/unique_fd.h"
+#include "launcher/launch_spec.h"
+
+namespace boxkeeper::launcher {
+
+// Owns the files and the read ends of the two pipes. Uses the same few KiB whatever the output.
+// Belongs to the supervisor's one thread.
+class Spool {
+ public:
+  enum class PumpResult {
+    kMoved,    // there may be more
+    kEmpty,    // nothing to read now
+    kEnd,      // every writer has closed the pipe
+    kStalled,  // there is output that cannot be written now: disk full, or the limit in kBlock
+  };
+  static constexpr size_t kStreams = 2;  // index 0 = stdout, 1 = stderr
+
+  // Makes the files and pipes. False with `error` when one cannot be.
+  bool Open(const LaunchSpec& spec, std::string* error);
+
+  // The ends for the command, to be closed once it has them.
+  int write_end(size_t stream) const { return streams_[stream].write_end.get(); }
+  void CloseWriteEnds();
+  int read_end(size_t stream) const { return streams_[stream].read_end.get(); }
+
+  // Moves what one read gives. `past_limit`: the last bytes of a command that has ended are taken
+  // even where kBlock would wait.
+  PumpResult Pump(size_t stream, bool past_limit = false);
+
+  // How much waits to be read now.
+  uint64_t WaitingBytes(size_t stream) const;
+  // Length of the stream so far, and how much of it was dropped.
+  uint64_t bytes(size_t stream) const { return streams_[stream].end; }
+  uint64_t dropped_bytes(size_t stream) const;
+  // Why the last Pump stalled; "" if it did not.
+  const std::string& stall_reason() const { return stall_reason_; }
+
+ private:
+  struct Stream {
+    std::string path;
+    base::UniqueFd file;
+    base::UniqueFd read_end;
+    base::UniqueFd write_end;
+    uint64_t end = 0;  // the file's length, the next byte's offset
+    base::DropRecord drop;
+    std::string unwritten;  // read by the fallback, not yet in the file
+  };
+
+  PumpResult Splice(Stream& stream, size_t bytes_max, size_t* moved);
+  PumpResult ReadAndWrite(Stream& stream, size_t bytes_max, size_t* moved);
+  PumpResult Stalled(const std::string& reason);
+  bool FlushIndex();
+  // The limit: true when Pump may go on.
+  bool MakeRoom();
+  bool Drop(Stream& stream, uint64_t to);
+  uint64_t StoredBytes() const;
+
+  std::array<Stream, kStreams> streams_;
+  base::UniqueFd index_;
+  uint64_t index_end_ = 0;
+  std::string unwritten_index_;
+  uint64_t bytes_max_ = 0;
+  OverflowPolicy overflow_ = OverflowPolicy::kDropMiddle;
+  bool can_splice_ = true;
+  std::string stall_reason_;
+};
+
+}  // namespace boxkeeper::launcher
