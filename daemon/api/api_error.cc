@@ -37,12 +37,16 @@ absl::Status ApiError(absl::StatusCode code, const std::string& reason, const st
     rpc.add_details()->PackFrom(retry);
   }
   absl::Status status(code, message);
-  status.SetPayload(kPayloadUrl, absl::Cord(rpc.SerializeAsString()));
+  const std::string wire = rpc.SerializeAsString();
+  // By string_view: the constructor from std::string&& is a template that clang mangles otherwise
+  // than Debian's abseil, built by GCC.
+  status.SetPayload(kPayloadUrl, absl::Cord(absl::string_view(wire)));
   return status;
 }
 
 google::rpc::Status ToRpcStatus(const absl::Status& status) {
   google::rpc::Status rpc;
+  if (status.ok()) return rpc;
   if (auto payload = status.GetPayload(kPayloadUrl);
       payload.has_value() && rpc.ParseFromString(std::string(*payload))) {
     return rpc;
