@@ -1,6 +1,7 @@
 #include "providers/local/launcher_client.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -40,7 +41,9 @@ class FakeLauncher {
 
   void Accept() { client_.Reset(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
   void HangUp() { client_.Reset(); }
-  bool Accepted() const { return client_.valid(); }
+  // Whether Accept, or Next, would not block.
+  bool SomebodyKnocks() const { return Readable(listener_.get()); }
+  bool SomethingCame() const { return Readable(client_.get()); }
 
   // The next frame; blocks. A descriptor that came along is in `descriptor`.
   launcher::Frame Next() {
@@ -86,6 +89,11 @@ class FakeLauncher {
   base::UniqueFd descriptor;
 
  private:
+  static bool Readable(int fd) {
+    pollfd entry{fd, POLLIN, 0};
+    return poll(&entry, 1, 0) == 1;
+  }
+
   base::UniqueFd listener_;
   base::UniqueFd client_;
   launcher::FrameParser parser_;
@@ -156,11 +164,17 @@ class LauncherClientTest : public ::testing::Test {
                      EXPECT_TRUE(status.ok()) << status;
                      connected = true;
                    });
-    context_.restart();
-    context_.run_one_for(1s);  // the coroutine arms the first try
-    context_.run_one_for(1s);
-    launcher_->Welcome();
+    Welcome();
     EXPECT_TRUE(RunUntil([&] { return connected; }));
+  }
+  // Accepts the client and answers its Hello.
+  void Welcome() {
+    ASSERT_TRUE(RunUntil([&] { return launcher_->SomebodyKnocks(); }));
+    launcher_->Welcome();
+  }
+  launcher::Frame Next() {
+    EXPECT_TRUE(RunUntil([&] { return launcher_->SomethingCame(); }));
+    return launcher_->Next();
   }
   // Lets what the client wants to send go out.
   void Poll() {
@@ -208,10 +222,8 @@ TEST_F(LauncherClientTest, StartsALauncherWhenNobodyAnswers) {
   auto call = Begin<launcher::InspectReply>(Inspect("a"));
   EXPECT_TRUE(RunUntil([&] { return starts_ > 2; }));
   launcher_ = std::make_unique<FakeLauncher>(state_dir_);
-  context_.run_for(500ms);  // bounded by the longest retry
-  launcher_->Welcome();
-  context_.run_for(50ms);
-  launcher_->Send(InspectReplyTo(launcher_->Next()));
+  Welcome();
+  launcher_->Send(InspectReplyTo(Next()));
   EXPECT_EQ(Finish(call)->info.id, "a");
   EXPECT_EQ(connects_, 1);
 }
@@ -235,11 +247,8 @@ TEST_F(LauncherClientTest, CallInFlightIsSentAgainAfterAReconnectWithItsDescript
   EXPECT_TRUE(launcher_->descriptor.valid());
   launcher_->descriptor.Reset();
   launcher_->HangUp();
-  context_.restart();
-  context_.run_for(200ms);
-  launcher_->Welcome();
-  context_.run_for(50ms);
-  const launcher::Frame again = launcher_->Next();
+  Welcome();
+  const launcher::Frame again = Next();
   EXPECT_TRUE(again.Is(MessageType::kStart));
   std::string bytes;
   std::string error;
@@ -287,9 +296,7 @@ TEST_F(LauncherClientTest, PushedExitsReachTheReceiver) {
 TEST_F(LauncherClientTest, NonsenseFromTheLauncherCostsTheConnectionOnly) {
   Connect();
   launcher_->Send(std::string(64, '\xff'));
-  context_.restart();
-  context_.run_for(200ms);
-  launcher_->Welcome();
+  Welcome();
   EXPECT_TRUE(RunUntil([&] { return connects_ == 2; }));
 }
 
