@@ -57,7 +57,7 @@ TEST_F(LauncherProcessTest, GivesNothingOfTheDaemonAway) {
   LauncherProcess process(*clock_,
                           Script("{ echo \"args: $*\"; env; ls -l /proc/$$/fd; cat /proc/$$/stat | "
                                  "cut -d' ' -f1,6; grep SigBlk "
-                                 "/proc/$$/status; } > " +
+                                 "/proc/self/status; } > " +
                                  directory_ + "/report 2>&1"),
                           directory_);
   EXPECT_TRUE(process.Start().ok());

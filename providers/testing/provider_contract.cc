@@ -101,6 +101,9 @@ std::string ProviderContractTest::Run(const std::string& name, CommandKind comma
     const pb::StartOutcome started = Start(outcome.handle(), Launch("x-" + name, command));
     EXPECT_FALSE(started.has_error()) << started.error().message();
   }
+  if (command.kind == CommandKind::kRunForever || command.kind == CommandKind::kIgnoreTerm) {
+    EXPECT_TRUE(world_->RunUntil([&] { return world_->Executions("x-" + name) > 0; }, kLimit));
+  }
   return outcome.handle();
 }
 
@@ -268,6 +271,8 @@ TEST_P(ProviderContractTest, StartIsIdempotentPerExecId) {
   const std::string handle = CreateOnly("a");
   const pb::LaunchRequest launch = Launch("x-a", kRunForever);
   EXPECT_FALSE(Start(handle, launch).started().repeated_call());
+  EXPECT_TRUE(Start(handle, launch).started().repeated_call());
+  EXPECT_TRUE(world_->RunUntil([&] { return world_->Executions("x-a") > 0; }, kLimit));
   EXPECT_TRUE(Start(handle, launch).started().repeated_call());
   EXPECT_EQ(world_->Executions("x-a"), 1);
 }

@@ -1,5 +1,6 @@
 #include "providers/local/testing/local_world.h"
 
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -59,16 +60,16 @@ v1::Command LocalWorld::Command(const std::string& exec_id, CommandKind kind) {
     command.mutable_argv()->add_args("/no/such/program");
     return command;
   }
-  std::string text = absl::StrCat("echo ran >> ", directory_, "/ran-", exec_id, "; ");
+  // The first step that can be seen comes after the trap.
+  std::string text = kind.kind == CommandKind::kIgnoreTerm ? "trap '' TERM; " : "";
+  absl::StrAppend(&text, "echo ran >> ", directory_, "/ran-", exec_id, "; ");
   switch (kind.kind) {
     case CommandKind::kDieBySignal:
       absl::StrAppend(&text, "kill -", kind.value, " $$");
       break;
     case CommandKind::kRunForever:
-      text += "exec sleep 1000";
-      break;
     case CommandKind::kIgnoreTerm:
-      text += "trap '' TERM; exec sleep 1000";
+      text += "exec sleep 1000";
       break;
     case CommandKind::kPrint:
       absl::StrAppend(&text, "exec head -c ", kind.value, " /dev/zero");

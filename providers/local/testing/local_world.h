@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "providers/local/local_provider.h"
-#include "providers/testing/provider_contract.h"
+#include "providers/testing/provider_under_test.h"
 
 namespace boxkeeper::providers::local::testing {
 
