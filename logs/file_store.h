@@ -30,7 +30,7 @@ class FileStore final : public ObjectStore {
   bool can_append() const override { return true; }
   boost::asio::awaitable<absl::Status> WriteAt(std::string name, uint64_t offset,
                                                std::string data) override;
-  boost::asio::awaitable<absl::Status> Sync(std::string name) override;
+  boost::asio::awaitable<absl::Status> Sync(std::string name, uint64_t size) override;
   boost::asio::awaitable<absl::Status> Put(Piece piece) override;
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(std::string name, uint64_t offset,
                                                            size_t max_bytes) override;

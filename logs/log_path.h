@@ -21,9 +21,8 @@ absl::StatusOr<std::string> ParseFileUrl(std::string_view url);
 std::string DefaultLogPath(const v1::TaskKey& key, const base::TaskId& task);
 
 // Is a user's `log.path` acceptable? Relative, 1 to 1024 bytes of UTF-8 without control characters;
-// components of 1 to 255 bytes, none of them "." or "..", the first not "_boxkeeper" (ours) nor one
-// that starts with ".bk-" anywhere (temporary files). kInvalidArgument with the words for the
-// field's violation.
+// components of 1 to 220 bytes (a suffix of ours must still fit), none of them "." or "..", the
+// first not "_boxkeeper" (ours). kInvalidArgument with the words for the field's violation.
 absl::Status ValidateLogPath(std::string_view path);
 
 // `plain`: <path>/<stream>

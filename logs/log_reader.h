@@ -19,8 +19,8 @@
 namespace boxkeeper::logs {
 
 struct LogChunk {
-  uint64_t offset = 0;  // of data[0], or of the first dropped byte
-  std::string data;     // byte-exact but for redacted values
+  uint64_t offset = 0;    // of data[0], or of the first dropped byte
+  std::string data = {};  // byte-exact but for redacted values
   uint64_t dropped_bytes =
       0;  // > 0: that many bytes at `offset` are gone; `data` is empty; go on behind them
   bool end = false;  // nothing comes after this chunk, ever

@@ -129,9 +129,9 @@ class LogShipper {
   // Takes effect at each task's next flush (configuration reload).
   void SetOptions(ShipperOptions options);
 
-  // Begins nothing new and completes when nothing is in flight (a store's call ends by its own
-  // deadline).
-  boost::asio::awaitable<void> Stop();
+  // Begins nothing new; OK when nothing is in flight, kDeadlineExceeded if a call of the store or
+  // the journal still is at `deadline`.
+  boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
 
  private:
   class Impl;

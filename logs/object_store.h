@@ -27,11 +27,11 @@ class PieceSource {
 // A piece: written once, whole, under its final name. Known before the upload: its size and
 // SHA-256.
 struct Piece {
-  std::string name;
+  std::string name = {};
   uint64_t size = 0;
-  std::string sha256;  // 32 bytes
-  std::function<absl::StatusOr<std::unique_ptr<PieceSource>>()>
-      open;  // from the beginning; again for each retry
+  std::string sha256 = {};  // 32 bytes
+  std::function<absl::StatusOr<std::unique_ptr<PieceSource>>()> open =
+      {};  // from the beginning; again for each retry
 };
 
 // Names are relative to the base URL: components separated by '/', none of them empty, "." or "..".
@@ -49,13 +49,14 @@ class ObjectStore {
   // True if WriteAt and Sync work: objects that grow. Else `plain` is stored in pieces.
   virtual bool can_append() const = 0;
 
-  // Makes bytes [offset, offset + data.size()) of the object `data`; creates it. `offset` is at
-  // most its length. Idempotent: what is written again is the same as before. Durable only after
-  // Sync.
+  // Makes bytes [offset, offset + data.size()) of the object `data`; at offset 0 it begins the
+  // object anew. kOutOfRange if the object ends before `offset`. Idempotent: what is written again
+  // is the same as before. Durable only after Sync.
   virtual boost::asio::awaitable<absl::Status> WriteAt(std::string name, uint64_t offset,
                                                        std::string data) = 0;
-  // Everything written to `name`, and its existence, is durable.
-  virtual boost::asio::awaitable<absl::Status> Sync(std::string name) = 0;
+  // The object's first `size` bytes, and its existence, are durable; what a writer that died left
+  // behind them is cut off. kOutOfRange if it has fewer.
+  virtual boost::asio::awaitable<absl::Status> Sync(std::string name, uint64_t size) = 0;
 
   // Stores the piece whole or not at all, durably; one of the same name is replaced (a repeat: the
   // same bytes). kDataLoss if what `open` gave is not of the announced size and SHA-256: nothing is

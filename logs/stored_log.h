@@ -15,9 +15,9 @@ struct StoredLog {
   std::string path;  // below the base URL
   int64_t generation = 0;
   bool complete = false;  // the store has every byte that was not dropped
-  // plain: what is missing in the stored object, where it has DropMarker(gap) instead.
-  Hole stdout_gap;
-  Hole stderr_gap;
+  // plain: what is missing in the stored object, where it has PlainMarker(gap) instead.
+  Hole stdout_gap = {};
+  Hole stderr_gap = {};
 
   const Hole& gap(Stream stream) const {
     return stream == Stream::kStdout ? stdout_gap : stderr_gap;
@@ -30,7 +30,4 @@ StoredLog MakeStoredLog(Layout layout, std::string path, int64_t generation,
 
 // "[boxkeeper: dropped N bytes]"
 std::string DropText(uint64_t bytes);
-// The marker in `plain`: "\n[boxkeeper: dropped N bytes]\n".
-std::string DropMarker(const Hole& gap);
-
 }  // namespace boxkeeper::logs

@@ -1,0 +1,161 @@
+#include "logs/ship_airflow.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "logs/airflow_piece.h"
+#include "logs/log_path.h"
+#include "logs/run_on.h"
+
+namespace boxkeeper::logs {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr char kMerged[] = "merged";
+constexpr int kMaxNewCuts = 3;  // in one turn
+
+class AirflowTurn {
+ public:
+  AirflowTurn(const LogShipper::Deps& deps, TrackedLog& log, uint64_t piece_bytes, ShipTurn& turn)
+      : deps_(deps), log_(log), progress_(log.airflow), piece_bytes_(piece_bytes), turn_(turn) {}
+
+  asio::awaitable<absl::Status> Run(uint64_t budget) {
+    uint64_t stored = 0;
+    int new_cuts = 0;
+    for (bool all_rendered = false; !all_rendered;) {
+      if (log_.forgotten) co_return absl::OkStatus();
+      if (stored >= budget) {
+        turn_.more = true;
+        co_return absl::OkStatus();
+      }
+      if (!progress_.cut) {
+        auto cut = co_await Cut();
+        CO_RETURN_IF_ERROR(cut.status());
+        all_rendered = *cut;
+        if (!progress_.cut) break;
+      }
+      const uint64_t size = CutBytes();
+      absl::Status put = co_await Put();
+      if (absl::IsDataLoss(put) && ++new_cuts < kMaxNewCuts) {
+        base::LogWarning("log piece cannot be repeated, cutting it anew",
+                         {{"task_id", log_.job.task.ToString()}, {"piece", progress_.piece}});
+        progress_.cut.reset();
+        progress_.bytes.reset();
+        all_rendered = false;
+        continue;
+      }
+      CO_RETURN_IF_ERROR(put);
+      absl::Status confirmed = co_await Confirm();
+      CO_RETURN_IF_ERROR(confirmed);
+      stored += size;
+    }
+    turn_.done = log_.end.has_value() && ended_when_cut_;
+    co_return absl::OkStatus();
+  }
+
+ private:
+  uint64_t CutBytes() const {
+    return static_cast<uint64_t>(progress_.cut->to() - progress_.cut->from());
+  }
+
+  AirflowRenderer::Input Input() const {
+    AirflowRenderer::Input input{.with_stdout = log_.Wants(Stream::kStdout),
+                                 .with_stderr = log_.Wants(Stream::kStderr),
+                                 .stdout_bytes = log_.FinalSize(Stream::kStdout),
+                                 .stderr_bytes = log_.FinalSize(Stream::kStderr),
+                                 .accepted_at_ms = log_.job.accepted_at_ms,
+                                 .target_bytes = piece_bytes_};
+    return input;
+  }
+
+  SpoolReader Reader() const { return {deps_.files, log_.job.spool, log_.job.redactor}; }
+
+  // Journals the next cut, if there is something to cut. True if nothing is left behind it.
+  asio::awaitable<absl::StatusOr<bool>> Cut() {
+    AirflowRenderer::Input input = Input();
+    input.now_ms = absl::ToUnixMillis(deps_.clock.Now());
+    ended_when_cut_ = log_.end.has_value();
+    auto render = [reader = Reader(), from = progress_.cursor,
+                   input]() mutable -> absl::StatusOr<AirflowCut> {
+      ASSIGN_OR_RETURN(AirflowCut cut, CutPiece(reader, from, input));
+      if (cut.size > 0) RETURN_IF_ERROR(reader.Sync());
+      return cut;
+    };
+    auto cut = co_await RunOn(deps_.pool, std::move(render));
+    CO_RETURN_IF_ERROR(cut.status());
+    if (cut->size == 0) {
+      progress_.cursor = std::move(cut->to);
+      co_return true;
+    }
+    turn_.redacted += cut->redacted;
+    store::v1::LogRecord record;
+    record.set_generation(log_.job.generation);
+    record.set_stream(kMerged);
+    record.set_piece(progress_.piece);
+    record.set_from(static_cast<int64_t>(progress_.rendered));
+    record.set_to(static_cast<int64_t>(progress_.rendered + cut->size));
+    record.set_sha256(cut->sha256);
+    *record.mutable_cursor_from() = progress_.cursor;
+    *record.mutable_cursor_to() = cut->to;
+    absl::Status journalled = co_await deps_.journal.Record(record);
+    CO_RETURN_IF_ERROR(journalled);
+    progress_.cut = std::move(record);
+    progress_.bytes = std::move(cut->content);
+    co_return cut->all_rendered;
+  }
+
+  asio::awaitable<absl::Status> Put() {
+    const store::v1::LogRecord& cut = *progress_.cut;
+    AirflowRenderer::Input input = Input();
+    input.exact_bytes = CutBytes();
+    Piece piece{.name = AirflowPieceName(log_.job.path, log_.job.generation, progress_.piece),
+                .size = CutBytes(),
+                .sha256 = cut.sha256()};
+    piece.open = PieceOpener(Reader(), cut.cursor_from(), input, progress_.bytes);
+    absl::Status put = co_await deps_.store.Put(std::move(piece));
+    // The renderer says so when bytes of the piece were dropped meanwhile.
+    if (absl::IsAborted(put)) put = absl::DataLossError(std::string(put.message()));
+    co_return put;
+  }
+
+  asio::awaitable<absl::Status> Confirm() {
+    store::v1::LogRecord record = *progress_.cut;
+    record.set_confirmed(true);
+    absl::Status journalled = co_await deps_.journal.Record(std::move(record));
+    CO_RETURN_IF_ERROR(journalled);
+    const store::v1::LogCursor& from = progress_.cut->cursor_from();
+    const store::v1::LogCursor& to = progress_.cut->cursor_to();
+    turn_.stored_bytes += static_cast<uint64_t>(to.stdout_line() - from.stdout_line() +
+                                                to.stderr_line() - from.stderr_line());
+    ++turn_.pieces;
+    progress_.rendered = static_cast<uint64_t>(progress_.cut->to());
+    progress_.cursor = to;
+    ++progress_.piece;
+    progress_.cut.reset();
+    progress_.bytes.reset();
+    co_return absl::OkStatus();
+  }
+
+  const LogShipper::Deps& deps_;
+  TrackedLog& log_;
+  AirflowProgress& progress_;
+  const uint64_t piece_bytes_;
+  ShipTurn& turn_;
+  bool ended_when_cut_ = false;
+};
+
+}  // namespace
+
+asio::awaitable<absl::Status> ShipAirflow(const LogShipper::Deps& deps,
+                                          std::shared_ptr<TrackedLog> log, uint64_t budget,
+                                          uint64_t piece_bytes, ShipTurn& turn) {
+  AirflowTurn work(deps, *log, piece_bytes, turn);
+  co_return co_await work.Run(budget);
+}
+
+}  // namespace boxkeeper::logs

@@ -1,0 +1,29 @@
+#include "logs/spool_files.h"
+
+namespace boxkeeper::logs {
+
+std::string_view StreamName(Stream stream) {
+  return stream == Stream::kStdout ? "stdout" : "stderr";
+}
+
+std::optional<Stream> ParseStream(std::string_view name) {
+  if (name == "stdout") return Stream::kStdout;
+  if (name == "stderr") return Stream::kStderr;
+  return std::nullopt;
+}
+
+std::string_view LayoutName(Layout layout) {
+  return layout == Layout::kPlain ? "plain" : "airflow";
+}
+
+std::optional<Layout> ParseLayout(std::string_view name) {
+  if (name == "plain") return Layout::kPlain;
+  if (name == "airflow") return Layout::kAirflow;
+  return std::nullopt;
+}
+
+SpoolFiles SpoolFilesIn(const std::string& directory) {
+  return {directory + "/stdout", directory + "/stderr", directory + "/index"};
+}
+
+}  // namespace boxkeeper::logs

@@ -1,0 +1,66 @@
+// What the shipper remembers of one log that is not complete yet.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "boxkeeper/store/v1/records.pb.h"
+#include "logs/log_shipper.h"
+
+namespace boxkeeper::logs {
+
+// plain layout, one stream.
+struct PlainProgress {
+  uint64_t position = 0;   // stream bytes given to the store
+  uint64_t confirmed = 0;  // of these, durable and journalled
+  Hole gap;                // journalled; what is before it is confirmed
+};
+
+// airflow layout.
+struct AirflowProgress {
+  store::v1::LogCursor cursor;               // where the next piece begins
+  int64_t piece = 0;                         // its number
+  uint64_t rendered = 0;                     // bytes of the pieces before it
+  std::optional<store::v1::LogRecord> cut;   // journalled, not confirmed
+  std::shared_ptr<const std::string> bytes;  // of the cut, if they are few
+};
+
+struct TrackedLog {
+  ShipJob job;  // `resume` is used up
+  std::optional<LogEnd> end;
+  bool forgotten = false;
+
+  std::array<PlainProgress, 2> plain;
+  AirflowProgress airflow;
+  bool exit_record_stored = false;
+
+  // When to look at it next.
+  base::BootTime due;
+  bool in_timetable = false;
+  bool running = false;
+  bool look_again = false;  // NoteEnd came while it was running
+  base::BootTime last_flush;
+  std::chrono::milliseconds flush_interval{0};
+  uint64_t flush_bytes = 0;
+  std::chrono::milliseconds poll_interval{0};
+  int failures = 0;      // in a row
+  uint64_t backlog = 0;  // as of the last look
+
+  std::optional<uint64_t> FinalSize(Stream stream) const {
+    if (!end) return std::nullopt;
+    return stream == Stream::kStdout ? end->stdout_bytes : end->stderr_bytes;
+  }
+  PlainProgress& plain_of(Stream stream) { return plain[static_cast<size_t>(stream)]; }
+  const PlainProgress& plain_of(Stream stream) const { return plain[static_cast<size_t>(stream)]; }
+  bool Wants(Stream stream) const;
+  // Spool bytes of the stream that have gone to the store, or been looked at.
+  uint64_t Shipped(Stream stream) const;
+};
+
+// Takes up what the journal says; true if the log is complete already.
+bool Resume(TrackedLog& log);
+
+}  // namespace boxkeeper::logs
