@@ -166,7 +166,7 @@ TEST_F(LifeTest, NoLauncherIsNeededWhileTasksRun) {
   EXPECT_EQ(a.labels, "labels");
   EXPECT_EQ(harness_.Stdout("a"), "out\n");
   // "b" is adopted: it can be signalled, and its end is told.
-  EXPECT_EQ(harness_.Inspect("b").state, SandboxState::kRunning);
+  WaitUntil([&] { return harness_.Inspect("b").state == SandboxState::kRunning; });
   const base::UniqueFd memfd = MakeSealedMemfd(EncodeLaunchSpec(spec));
   const auto again = harness_.client().Call<StartReply>(StartRequest{"a", "exec-a"}, memfd.get());
   EXPECT_TRUE(again.repeated);
@@ -208,8 +208,8 @@ TEST_F(LifeTest, WhereBothDiedTheFenceIsNotConfirmed) {
   EXPECT_EQ(exit.kind, EndKind::kSupervisorLost);
   EXPECT_FALSE(exit.tree_fenced);
   EXPECT_EQ(harness_.client().CallForError(FenceRequest{"both"}).code, ErrorCode::kUnconfirmed);
-  // What could be recognised is killed all the same.
-  ExpectGone(pids);
+  // What could be recognised is killed all the same; nobody could wait for it.
+  WaitUntil([&] { return ProcessIsGone(pids[0]) && ProcessIsGone(pids[1]); });
   const auto destroyed = harness_.client().Call<DestroyReply>(DestroyRequest{"both"});
   EXPECT_FALSE(destroyed.fenced);
   EXPECT_FALSE(destroyed.was_absent);
@@ -219,12 +219,13 @@ TEST_F(LifeTest, AnAdoptedSupervisorThatDiesIsNotConfirmedEither) {
   const SandboxInfo info = harness_.Run("ad", harness_.Shell("ad", "sleep 1000"));
   harness_.KillLauncher();
   harness_.StartLauncher();
-  EXPECT_EQ(harness_.Inspect("ad").state, SandboxState::kRunning);
+  // Its pid record may have been on the way still.
+  WaitUntil([&] { return harness_.Inspect("ad").state == SandboxState::kRunning; });
   kill(static_cast<pid_t>(info.supervisor_pid), SIGKILL);
   const SandboxInfo end = harness_.client().NextEvent(MessageType::kExitedEvent, "ad");
   EXPECT_EQ(end.exit->kind, EndKind::kSupervisorLost);
   EXPECT_FALSE(end.exit->tree_fenced);
-  EXPECT_TRUE(ProcessIsGone(static_cast<pid_t>(info.command_pid)));
+  WaitUntil([&] { return ProcessIsGone(static_cast<pid_t>(info.command_pid)); });
 }
 
 TEST_F(LifeTest, AStoppedLauncherHoldsNothingUp) {
@@ -371,14 +372,14 @@ TEST_F(LifeTest, AReusedPidIsNeverSignalled) {
   harness_.KillLauncher();
   PidRecord record;
   const std::string path = harness_.SandboxPath("p") + "/pid";
-  ASSERT_TRUE(DecodeRecord(ReadFileOrEmpty(path), &record));
+  WaitUntil([&] { return DecodeRecord(ReadFileOrEmpty(path), &record); });
   kill(static_cast<pid_t>(record.supervisor_pid), SIGKILL);
   record.supervisor_pid = stranger.supervisor_pid;
   record.command_pid = stranger.command_pid;
   std::ofstream(path, std::ios::binary) << EncodeRecord(record);
   harness_.StartLauncher();
   EXPECT_EQ(harness_.WaitForEnd("p").kind, EndKind::kSupervisorLost);
-  EXPECT_EQ(harness_.Inspect("stranger").state, SandboxState::kRunning);
+  WaitUntil([&] { return harness_.Inspect("stranger").state == SandboxState::kRunning; });
   EXPECT_FALSE(ProcessIsGone(static_cast<pid_t>(stranger.command_pid)));
 }
 

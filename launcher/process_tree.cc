@@ -5,6 +5,8 @@
 
 #include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/core/proc.h"
 #include "base/core/unique_fd.h"
@@ -16,12 +18,15 @@ namespace {
 // answerable.
 class Tree {
  public:
-  Tree(pid_t root, const std::set<pid_t>& spared) : root_(root), spared_(spared) {}
+  Tree(pid_t root, std::set<pid_t> spared) : root_(root), spared_(std::move(spared)) {}
 
   // Walks the tree once more; returns how many processes are new.
   int Extend() {
     int found = Visit(root_);
-    for (const auto& [pid, pidfd] : std::map<pid_t, int>(Snapshot())) found += Visit(pid);
+    // Visiting changes the members.
+    std::vector<pid_t> known;
+    for (const auto& [pid, pidfd] : members_) known.push_back(pid);
+    for (const pid_t pid : known) found += Visit(pid);
     return found;
   }
 
@@ -34,12 +39,6 @@ class Tree {
   }
 
  private:
-  std::map<pid_t, int> Snapshot() const {
-    std::map<pid_t, int> copy;
-    for (const auto& [pid, pidfd] : members_) copy[pid] = pidfd.get();
-    return copy;
-  }
-
   // Adds the children of `parent`, and theirs.
   int Visit(pid_t parent) {
     int found = 0;
@@ -73,7 +72,7 @@ class Tree {
   }
 
   const pid_t root_;
-  const std::set<pid_t>& spared_;
+  const std::set<pid_t> spared_;
   std::map<pid_t, base::UniqueFd> members_;
 };
 
