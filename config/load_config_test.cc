@@ -27,7 +27,7 @@ LoadOptions Options() {
   options.providers["local"] = NoProblems;
   options.providers["fake"] = NoProblems;
   options.getenv = [](const char* name) -> const char* {
-    return std::string_view(name) == "HOME" ? "/home/ada" : nullptr;
+    return std::string_view(name) == "HOME" ? "/users/ada" : nullptr;
   };
   options.check_files = false;
   return options;
@@ -45,13 +45,13 @@ TEST(LoadConfigTest, EmptyFileIsAllDefaults) {
     const LoadResult result = Load(text);
     ASSERT_THAT(result.Messages(), IsEmpty()) << text;
     const v1::Config& config = result.config;
-    EXPECT_EQ(config.state_dir(), "/home/ada/.local/state/boxkeeper");
+    EXPECT_EQ(config.state_dir(), "/users/ada/.local/state/boxkeeper");
     EXPECT_THAT(config.server().listen(), ElementsAre("127.0.0.1:7433"));
     EXPECT_FALSE(config.server().has_tls());
     EXPECT_EQ(config.http().listen(), "127.0.0.1:7434");
-    EXPECT_EQ(config.store().sqlite().path(), "/home/ada/.local/state/boxkeeper/state.db");
-    EXPECT_EQ(config.deployment().key_file(), "/home/ada/.local/state/boxkeeper/identity/key");
-    EXPECT_EQ(config.logs().url(), "file:///home/ada/.local/state/boxkeeper/logs");
+    EXPECT_EQ(config.store().sqlite().path(), "/users/ada/.local/state/boxkeeper/state.db");
+    EXPECT_EQ(config.deployment().key_file(), "/users/ada/.local/state/boxkeeper/identity/key");
+    EXPECT_EQ(config.logs().url(), "file:///users/ada/.local/state/boxkeeper/logs");
     EXPECT_EQ(config.logs().max_bytes_per_task(), 10LL << 30);
     EXPECT_TRUE(config.logs().redact());
     EXPECT_EQ(config.scheduling().max_attempts(), 3);
