@@ -7,6 +7,15 @@
 #include "base/duration_text.h"
 
 namespace boxkeeper::cli {
+namespace {
+
+std::string TwoUnits(int64_t large, const char* large_unit, int64_t small, const char* small_unit) {
+  std::string text = absl::StrCat(large, large_unit);
+  if (small != 0) absl::StrAppend(&text, small, small_unit);
+  return text;
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> ParseMoment(std::string_view text, absl::Time now) {
   absl::Time time;
@@ -42,9 +51,9 @@ std::string HumanDuration(absl::Duration duration) {
   if (s == 0) return absl::StrCat(ms, "ms");
   if (s < 10 && ms % 1000 != 0) return absl::StrFormat("%d.%ds", s, ms % 1000 / 100);
   if (s < 60) return absl::StrCat(s, "s");
-  if (s < 3600) return absl::StrCat(s / 60, "m", s % 60, "s");
-  if (s < 86'400) return absl::StrCat(s / 3600, "h", s % 3600 / 60, "m");
-  return absl::StrCat(s / 86'400, "d", s % 86'400 / 3600, "h");
+  if (s < 3600) return TwoUnits(s / 60, "m", s % 60, "s");
+  if (s < 86'400) return TwoUnits(s / 3600, "h", s % 3600 / 60, "m");
+  return TwoUnits(s / 86'400, "d", s % 86'400 / 3600, "h");
 }
 
 std::string HumanAge(absl::Duration age) {

@@ -16,6 +16,7 @@ TEST(HumanTest, ReadsWell) {
   EXPECT_EQ(HumanDuration(absl::Milliseconds(350)), "350ms");
   EXPECT_EQ(HumanDuration(absl::Milliseconds(1250)), "1.2s");
   EXPECT_EQ(HumanDuration(absl::Seconds(200)), "3m20s");
+  EXPECT_EQ(HumanDuration(absl::Hours(1)), "1h");
   EXPECT_EQ(HumanDuration(absl::Hours(99)), "4d3h");
   EXPECT_EQ(HumanAge(absl::Seconds(90)), "90s");
   EXPECT_EQ(HumanAge(absl::Minutes(90)), "90m");
