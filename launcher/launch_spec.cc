@@ -215,8 +215,12 @@ std::string EncodeLaunchSpec(const LaunchSpec& spec) {
   out.Bytes(kText, spec.command.text);
   out.Bytes(kLang, spec.command.lang);
   for (const EnvVar& variable : spec.env) out.Bytes(kEnv, EncodeEnv(variable));
-  for (const EnvVar& variable : spec.secret_env) out.Bytes(kSecretEnv, EncodeEnv(variable));
-  for (const LaunchFile& file : spec.files) out.Bytes(kFile, EncodeFile(file));
+  const auto write_and_wipe = [&out](uint16_t tag, std::string field) {
+    out.Bytes(tag, field);
+    base::WipeString(field);
+  };
+  for (const EnvVar& variable : spec.secret_env) write_and_wipe(kSecretEnv, EncodeEnv(variable));
+  for (const LaunchFile& file : spec.files) write_and_wipe(kFile, EncodeFile(file));
   out.Bytes(kWorkdir, spec.workdir);
   out.Bytes(kUser, spec.user);
   out.Number(kRunTimeoutMs, spec.run_timeout_ms);

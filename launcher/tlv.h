@@ -19,6 +19,9 @@ class TlvWriter {
   std::string Take() { return std::move(out_); }
 
  private:
+  // Makes room for `more` bytes; what it outgrows is overwritten, since it may hold secrets.
+  void Reserve(size_t more);
+
   std::string out_;
 };
 

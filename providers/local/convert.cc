@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/core/bytes.h"
 #include "providers/local/handle.h"
 #include "providers/provider.h"
 
@@ -182,19 +183,22 @@ launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string
   launcher::LaunchSpec spec;
   spec.command = ToCommand(*launch.mutable_command());
   for (auto& [name, value] : launch.env()) spec.env.push_back({name, value});
+  // Reserved, and filled in place: a moved short string would leave its bytes behind.
+  spec.secret_env.reserve(launch.secret_env().size());
   for (auto& [name, value] : *launch.mutable_secret_env()) {
-    spec.secret_env.push_back({name, value});
-    WipeText(value);
+    spec.secret_env.push_back({name, ""});
+    spec.secret_env.back().value = value;
+    base::WipeString(value);
   }
+  spec.files.reserve(static_cast<size_t>(launch.files_size()));
   for (v1::TaskFile& file : *launch.mutable_files()) {
     constexpr uint32_t kDefaultMode = 0644;
-    launcher::LaunchFile out;
+    launcher::LaunchFile& out = spec.files.emplace_back();
     out.path = file.path();
     out.mode = file.mode() == 0 ? kDefaultMode : file.mode();
     out.content = file.content();
     out.secret = file.secret();
-    if (file.secret()) WipeText(*file.mutable_content());
-    spec.files.push_back(std::move(out));
+    if (file.secret()) base::WipeString(*file.mutable_content());
   }
   spec.workdir = launch.workdir();
   spec.user = launch.user().empty() ? run_as : launch.user();
@@ -209,11 +213,6 @@ launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string
                       ? launcher::OverflowPolicy::kBlock
                       : launcher::OverflowPolicy::kDropMiddle;
   return spec;
-}
-
-void WipeText(std::string& text) {
-  explicit_bzero(text.data(), text.size());
-  text.clear();
 }
 
 }  // namespace boxkeeper::providers::local

@@ -37,7 +37,4 @@ std::string EncodeLabels(const google::protobuf::Map<std::string, std::string>& 
 // caller calls. `run_as`: the user where the request names none.
 launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string& run_as);
 
-// Overwrites the bytes of `text`, then empties it.
-void WipeText(std::string& text);
-
 }  // namespace boxkeeper::providers::local

@@ -79,8 +79,8 @@ TEST_F(LauncherProcessTest, GivesNothingOfTheDaemonAway) {
 }
 
 TEST_F(LauncherProcessTest, DoesNotStartASecondOneWhileTheFirstMayComeUp) {
-  LauncherProcess process(*clock_, Script("echo $$ > " + directory_ + "/report; exec tail -f /dev/null"),
-                          directory_);
+  LauncherProcess process(
+      *clock_, Script("echo $$ > " + directory_ + "/report; exec tail -f /dev/null"), directory_);
   EXPECT_TRUE(process.Start().ok());
   const pid_t pid = static_cast<pid_t>(std::stol(Report()));
   EXPECT_TRUE(process.Start().ok());

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/core/bytes.h"
 #include "base/status_macros.h"
 #include "providers/local/convert.h"
 #include "providers/spec_fields.h"
@@ -214,7 +215,7 @@ asio::awaitable<pb::StartOutcome> LocalProvider::Start(std::string handle, pb::L
   std::string bytes = launcher::EncodeLaunchSpec(spec);
   spec.Wipe();
   auto memfd = std::make_shared<base::UniqueFd>(launcher::MakeSealedMemfd(bytes));
-  WipeText(bytes);
+  base::WipeString(bytes);
   if (!memfd->valid()) {
     co_return Failed(
         MakeError(MakeProviderError(pb::CAPACITY, "memfd_create: no memory or descriptors", true)));
