@@ -58,7 +58,7 @@ def _tidy_one(path, generated):
 
 
 def clang_tidy(files, generated, budget):
-    """clang-tidy on `files`, those changed last first, until `budget` seconds (None: no bound) are over.
+    """clang-tidy on `files`, the product before its tests and those changed last first, until `budget` seconds (None: no bound) are over.
 
     `generated` is the folder of the build's generated headers. Clean files are remembered by content.
     """
@@ -69,7 +69,7 @@ def clang_tidy(files, generated, budget):
     recency = {}
     for position, path in enumerate(log.splitlines()):
         recency.setdefault(path, position)
-    files = sorted((f for f in files if f.endswith(".cc")), key=lambda f: recency.get(f, 0))
+    files = sorted((f for f in files if f.endswith(".cc")), key=lambda f: (f.endswith("_test.cc"), recency.get(f, 0)))
     problems, skipped, checked = [], 0, 0
 
     def check(path):
