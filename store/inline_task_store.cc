@@ -21,7 +21,10 @@ absl::StatusOr<std::unique_ptr<InlineTaskStore>> InlineTaskStore::Create(
 
 InlineTaskStore::InlineTaskStore(base::Clock& clock, std::unique_ptr<SqliteLog> log,
                                  InlineTaskStoreOptions options)
-    : clock_(clock), log_(std::move(log)), options_(std::move(options)) {}
+    : clock_(clock),
+      log_(std::move(log)),
+      options_(std::move(options)),
+      last_position_(log_->last_position()) {}
 
 asio::awaitable<void> InlineTaskStore::Pause() {
   if (options_.delay) {

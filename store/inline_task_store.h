@@ -30,6 +30,7 @@ class InlineTaskStore final : public TaskStore {
   absl::Status Load(const std::function<absl::Status(Position, std::string_view)>& visit) override;
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(Position position) override;
   bool HasRoomForNewTasks() const override;
+  Position last_position() const override { return last_position_; }
 
   SqliteLog& log() { return *log_; }
 
@@ -41,6 +42,7 @@ class InlineTaskStore final : public TaskStore {
   base::Clock& clock_;
   std::unique_ptr<SqliteLog> log_;
   const InlineTaskStoreOptions options_;
+  const Position last_position_;
 };
 
 }  // namespace boxkeeper::store

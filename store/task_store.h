@@ -49,6 +49,9 @@ class TaskStore {
   virtual absl::Status Load(
       const std::function<absl::Status(Position, std::string_view)>& visit) = 0;
 
+  // The highest position ever committed, also of records deleted since, as of opening; 0 = none.
+  virtual Position last_position() const = 0;
+
   // One record, for what is not kept in memory. kNotFound if deleted. Completes on the caller's
   // executor.
   virtual boost::asio::awaitable<absl::StatusOr<std::string>> Read(Position position) = 0;

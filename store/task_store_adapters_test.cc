@@ -75,7 +75,7 @@ TEST_F(ThreadedTaskStoreTest, CompletesOnTheCallersThread) {
   auto again = ThreadedTaskStore::Create(*fs, options);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(Count(**again), 100);
-  EXPECT_EQ((*again)->last_position_at_open(), 100);
+  EXPECT_EQ((*again)->last_position(), 100);
 }
 
 TEST_F(ThreadedTaskStoreTest, DestructionFinishesWhatWasHandedOver) {

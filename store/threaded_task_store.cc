@@ -27,9 +27,7 @@ absl::StatusOr<std::unique_ptr<ThreadedTaskStore>> ThreadedTaskStore::Create(
 
 ThreadedTaskStore::ThreadedTaskStore(std::unique_ptr<SqliteLog> log,
                                      ThreadedTaskStoreOptions options)
-    : options_(std::move(options)),
-      log_(std::move(log)),
-      last_position_at_open_(log_->last_position()) {}
+    : options_(std::move(options)), log_(std::move(log)), last_position_(log_->last_position()) {}
 
 ThreadedTaskStore::~ThreadedTaskStore() {
   {

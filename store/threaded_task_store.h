@@ -39,8 +39,7 @@ class ThreadedTaskStore final : public TaskStore {
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(Position position) override;
   bool HasRoomForNewTasks() const override { return log_->HasRoomForNewTasks(); }
 
-  // The highest position ever committed as of opening.
-  Position last_position_at_open() const { return last_position_at_open_; }
+  Position last_position() const override { return last_position_; }
 
  private:
   using Job = absl::AnyInvocable<void()>;
@@ -56,7 +55,7 @@ class ThreadedTaskStore final : public TaskStore {
 
   const ThreadedTaskStoreOptions options_;
   std::unique_ptr<SqliteLog> log_;
-  const Position last_position_at_open_;
+  const Position last_position_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

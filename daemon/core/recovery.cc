@@ -18,13 +18,11 @@ constexpr std::chrono::milliseconds kJoinMargin{1'000};
 }  // namespace
 
 asio::awaitable<absl::Status> Engine::Recover() {
-  Position last = 0;
-  auto visit = [this, &last](Position position, std::string_view bytes) -> absl::Status {
+  auto visit = [this](Position position, std::string_view bytes) -> absl::Status {
     rec::Record record;
     if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
       return absl::DataLossError(absl::StrCat("record ", position, " cannot be parsed"));
     }
-    last = position;
     return table_.Apply(position, record);
   };
   absl::Status loaded = deps_.store.Load(visit);
@@ -35,6 +33,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
         "this store belongs to deployment ", meta.deployment_id(), ", the identity is ",
         options_.deployment_id, ": restore identity/ beside the store"));
   }
+  const Position last = deps_.store.last_position();
   journal_.StartAfter(last);
   epoch_ = meta.epoch() + 1;
   const bool same_boot = meta.boot_id() == deps_.clock.BootId() && meta.boot_first_position() > 0;
