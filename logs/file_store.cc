@@ -119,7 +119,7 @@ class FileStore::Impl {
     const size_t slash = prefix.rfind('/');
     const std::string folder = slash == std::string::npos ? "" : prefix.substr(0, slash + 1);
     const std::string begin = prefix.substr(folder.size());
-    auto entries = files.List(absl::StrCat(base, "/", folder));
+    auto entries = files.List(DirectoryOf(absl::StrCat(base, "/", prefix)));
     if (absl::IsNotFound(entries.status())) return std::vector<std::string>();
     if (!entries.ok()) return Retryable(entries.status());
     std::vector<std::string> names;

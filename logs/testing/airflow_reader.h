@@ -1,0 +1,21 @@
+// Airflow's log reader, as far as its rules decide about our pieces: each object is a stream of
+// lines; a line is a record if it is a JSON object with an "event" and a "timestamp"; streams are
+// merged by (timestamp in ms, line number in the object); a record equal to its neighbour is
+// dropped; lines without a timestamp take the one before them, or sort to the very front.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace boxkeeper::logs {
+
+struct ShownRecord {
+  std::string event;
+  std::string logger;
+  bool has_timestamp = false;
+};
+
+// `objects`: the contents in order of their keys.
+std::vector<ShownRecord> ShowInAirflow(const std::vector<std::string>& objects);
+
+}  // namespace boxkeeper::logs
