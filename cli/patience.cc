@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cli/human.h"
+#include "cli/rpc_error.h"
 
 namespace boxkeeper::cli {
 namespace {
@@ -22,6 +23,8 @@ bool IsPassing(const absl::Status& error) {
     case absl::StatusCode::kCancelled:  // a server that shuts down cancels its calls
     case absl::StatusCode::kAborted:
       return true;
+    case absl::StatusCode::kResourceExhausted:
+      return ErrorReason(error) == "SERVER_BUSY";  // nothing of the call was done
     // How gRPC 1.51 reports a connection that broke in the middle of a stream.
     case absl::StatusCode::kUnknown:
       return absl::StrContains(error.message(), "Stream removed");

@@ -361,6 +361,7 @@ v1::GetStatusResponse Engine::GetStatus() {
   response.set_deployment_id(options_.deployment_id);
   response.set_epoch(epoch_);
   *response.mutable_started_at() = ToTimestamp(absl::ToUnixMillis(started_at_));
+  *response.mutable_server_time() = ToTimestamp(NowMs());
   for (const std::string& reason : NotReadyBecause()) response.add_not_ready_because(reason);
   response.set_ready(response.not_ready_because().empty());
   response.set_draining(table_.drain());
