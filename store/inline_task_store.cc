@@ -1,5 +1,6 @@
 #include "store/inline_task_store.h"
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -26,24 +27,33 @@ InlineTaskStore::InlineTaskStore(base::Clock& clock, std::unique_ptr<SqliteLog> 
       options_(std::move(options)),
       last_position_(log_->last_position()) {}
 
-asio::awaitable<void> InlineTaskStore::Pause() {
+void InlineTaskStore::AfterDelay(base::Alarm& alarm, const asio::any_io_executor& executor,
+                                 std::function<void()> next) {
   if (options_.delay) {
-    absl::Status slept = co_await clock_.SleepUntil(clock_.Boot() + options_.delay());
-    // A cancelled caller does not cancel its commit.
-    slept.IgnoreError();
+    alarm.Set(clock_.Boot() + options_.delay(), std::move(next));
   } else {
-    auto executor = co_await asio::this_coro::executor;
-    co_await asio::post(executor, asio::use_awaitable);
+    asio::post(executor, std::move(next));
   }
 }
 
 asio::awaitable<absl::Status> InlineTaskStore::Commit(const Batch& batch) {
-  co_await Pause();
-  absl::Status status = log_->Commit(batch);
-  if (log_->wal_bytes() >= options_.checkpoint_bytes) {
-    base::LogIfError(log_->Checkpoint(), "the next commit fails and says so");
-  }
-  co_await Pause();
+  auto executor = co_await asio::this_coro::executor;
+  std::unique_ptr<base::Alarm> alarm = clock_.NewAlarm(executor);
+  auto initiate = [&](auto handler) {
+    // std::function wants to be copyable. The pending callback owns the handler, which owns this
+    // frame.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    AfterDelay(*alarm, executor, [this, &batch, executor, shared, alarm = alarm.get()] {
+      absl::Status status = log_->Commit(batch);
+      if (log_->wal_bytes() >= options_.checkpoint_bytes) {
+        base::LogIfError(log_->Checkpoint(), "the next commit fails and says so");
+      }
+      AfterDelay(*alarm, executor, [shared, status] { std::move (*shared)(status); });
+    });
+  };
+  absl::Status status =
+      co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(absl::Status)>(
+          initiate, asio::use_awaitable);
   co_return status;
 }
 
@@ -53,8 +63,16 @@ absl::Status InlineTaskStore::Load(
 }
 
 asio::awaitable<absl::StatusOr<std::string>> InlineTaskStore::Read(Position position) {
-  co_await Pause();
-  absl::StatusOr<std::string> record = log_->Read(position);
+  auto executor = co_await asio::this_coro::executor;
+  std::unique_ptr<base::Alarm> alarm = clock_.NewAlarm(executor);
+  using Record = absl::StatusOr<std::string>;
+  auto initiate = [&](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    AfterDelay(*alarm, executor,
+               [this, position, shared] { std::move (*shared)(log_->Read(position)); });
+  };
+  Record record = co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Record)>(
+      initiate, asio::use_awaitable);
   co_return record;
 }
 

@@ -37,7 +37,8 @@ class InlineTaskStore final : public TaskStore {
  private:
   InlineTaskStore(base::Clock& clock, std::unique_ptr<SqliteLog> log,
                   InlineTaskStoreOptions options);
-  boost::asio::awaitable<void> Pause();
+  void AfterDelay(base::Alarm& alarm, const boost::asio::any_io_executor& executor,
+                  std::function<void()> next);
 
   base::Clock& clock_;
   std::unique_ptr<SqliteLog> log_;

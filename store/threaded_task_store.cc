@@ -1,5 +1,6 @@
 #include "store/threaded_task_store.h"
 
+#include <algorithm>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
@@ -86,30 +87,50 @@ void ThreadedTaskStore::Push(Job job) {
 }
 
 void ThreadedTaskStore::Run() {
+  using std::chrono::steady_clock;
+  constexpr auto kSampleInterval = std::chrono::seconds(1);
+  auto next_sample = steady_clock::now() + kSampleInterval;
   std::unique_lock lock(mutex_);
-  auto sampled = std::chrono::steady_clock::now();
   while (true) {
-    bool idle = !wake_.wait_for(lock, std::chrono::milliseconds(options_.checkpoint_idle_ms),
-                                [&] { return !jobs_.empty() || stopping_; });
-    if (idle && log_->wal_bytes() >= options_.checkpoint_idle_bytes) Rest();
-    while (!jobs_.empty()) {
-      Job job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      job();
-      if (log_->wal_bytes() >= options_.checkpoint_bytes) Rest();
-      lock.lock();
+    auto wake_at = next_sample;
+    bool wants_checkpoint = log_->wal_bytes() >= options_.checkpoint_idle_bytes;
+    if (wants_checkpoint) {
+      auto idle_until =
+          steady_clock::now() + std::chrono::milliseconds(options_.checkpoint_idle_ms);
+      wake_at = std::min(wake_at, idle_until);
     }
+    bool idle = !wake_.wait_until(lock, wake_at, [&] { return !jobs_.empty() || stopping_; });
+    RunJobs(lock);
     if (stopping_) return;
-    if (auto now = std::chrono::steady_clock::now(); now - sampled > std::chrono::seconds(1)) {
+    // Without the lock: the loop must never wait for the disk.
+    lock.unlock();
+    if (idle && wants_checkpoint) Checkpoint();
+    if (auto now = steady_clock::now(); now >= next_sample) {
+      std::lock_guard log_lock(log_mutex_);
       log_->SampleSpace();
-      sampled = now;
+      next_sample = now + kSampleInterval;
     }
+    lock.lock();
+  }
+}
+
+void ThreadedTaskStore::RunJobs(std::unique_lock<std::mutex>& lock) {
+  while (!jobs_.empty()) {
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    {
+      std::lock_guard log_lock(log_mutex_);
+      job();
+    }
+    if (log_->wal_bytes() >= options_.checkpoint_bytes) Checkpoint();
+    lock.lock();
   }
 }
 
 // A failure here is met again, as the log's lasting error, by the next commit.
-void ThreadedTaskStore::Rest() {
+void ThreadedTaskStore::Checkpoint() {
+  std::lock_guard log_lock(log_mutex_);
   base::LogIfError(log_->Checkpoint(), "the next commit fails and says so");
 }
 

@@ -51,12 +51,14 @@ class ThreadedTaskStore final : public TaskStore {
   boost::asio::awaitable<Result> OnThread(Work work);
   void Push(Job job);
   void Run();
-  void Rest();
+  void RunJobs(std::unique_lock<std::mutex>& lock);
+  void Checkpoint();
 
   const ThreadedTaskStoreOptions options_;
   std::unique_ptr<SqliteLog> log_;
   const Position last_position_;
 
+  std::mutex log_mutex_;  // around each use of log_; never taken by Commit and Read's callers
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;  // bounded by the callers: one Commit, and the reads in flight
