@@ -156,6 +156,7 @@ class Loader {
 
   void ValidateOptions(const v1::Provider& provider, const std::string& path) {
     std::vector<std::string> types;
+    types.reserve(options_.providers.size());
     for (const auto& [type, validator] : options_.providers) types.push_back(type);
     const auto found = options_.providers.find(provider.type());
     if (found == options_.providers.end()) {
@@ -199,6 +200,7 @@ LoadResult OneMistake(const std::string& file, std::string message) {
 
 std::vector<std::string> LoadResult::Messages() const {
   std::vector<std::string> messages;
+  messages.reserve(problems.size());
   for (const Problem& problem : problems) {
     messages.push_back(absl::StrCat(file, ":", problem.line, ": ",
                                     problem.key.empty() ? "" : problem.key + ": ",

@@ -55,8 +55,9 @@ bool ReadTextWith(ValueReader& reader, const Value& value, const std::string& pa
                   SandboxSpec* spec) {
   constexpr size_t kLengthMax = 1024;
   auto text = reader.Text(value, path, kLengthMax);
-  if (text.has_value()) kSet(spec, *std::move(text));
-  return text.has_value();
+  if (!text.has_value()) return false;
+  kSet(spec, *std::move(text));
+  return true;
 }
 
 bool ReadProfile(ValueReader& reader, const Value& value, const std::string& path,
@@ -93,8 +94,9 @@ bool ReadGpu(ValueReader& reader, const Value& value, const std::string& path, S
     return count.has_value();
   }
   auto text = reader.Text(value, path, 256);
-  if (text.has_value()) spec->set_gpu(*std::move(text));
-  return text.has_value();
+  if (!text.has_value()) return false;
+  spec->set_gpu(*std::move(text));
+  return true;
 }
 
 bool ReadEnv(ValueReader& reader, const Value& value, const std::string& path, SandboxSpec* spec) {
@@ -108,8 +110,11 @@ bool ReadEnv(ValueReader& reader, const Value& value, const std::string& path, S
     }
     constexpr size_t kValueBytesMax = 1 << 20;
     auto text = reader.Text(entry.value, Join(path, entry.key), kValueBytesMax);
-    if (text.has_value()) (*spec->mutable_env())[entry.key] = *std::move(text);
-    good = good && text.has_value();
+    if (text.has_value()) {
+      (*spec->mutable_env())[entry.key] = *std::move(text);
+    } else {
+      good = false;
+    }
   }
   return good;
 }

@@ -79,6 +79,7 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
 TEST(SpecDecoderTest, KnowsExactlyTheFieldsOfSandboxSpec) {
   std::vector<std::string> fields;
   const auto* descriptor = ::boxkeeper::v1::SandboxSpec::descriptor();
+  fields.reserve(static_cast<size_t>(descriptor->field_count()));
   for (int i = 0; i < descriptor->field_count(); ++i) {
     fields.push_back(descriptor->field(i)->name());
   }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace boxkeeper::config {
 namespace {
 
@@ -30,6 +32,7 @@ std::vector<std::string> Problems(const std::string& text) {
   std::vector<Problem> problems;
   ParseYaml(text, &problems);
   std::vector<std::string> texts;
+  texts.reserve(problems.size());
   for (const Problem& problem : problems) {
     texts.push_back(std::to_string(problem.line) + " " + problem.key + " " + problem.message);
   }
@@ -106,7 +109,7 @@ TEST(YamlValueTest, NoInputCrashesTheParser) {
     for (const std::string& b : pieces) {
       for (const std::string& c : pieces) {
         std::vector<Problem> problems;
-        ParseYaml(a + b + c, &problems);
+        ParseYaml(absl::StrCat(a, b, c), &problems);
       }
     }
   }

@@ -28,7 +28,7 @@ constexpr int kFilesMax = 1000;
 constexpr int kSecretsMax = 1000;
 constexpr uint32_t kModeMax = 07777;
 constexpr uint32_t kSecretMode = 0400;
-constexpr int64_t kLeaseSecondsMax = 7 * 24 * 3600;
+constexpr int64_t kLeaseSecondsMax = 604'800;  // a week
 
 bool HasNul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
