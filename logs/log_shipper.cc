@@ -60,6 +60,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     log->job = std::move(job);
     if (!logs_.try_emplace(log->job.task, log).second) return;
     if (Resume(*log)) {
+      log->end.emplace();  // nothing is left to be ended
       asio::post(real_.loop, [weak = weak_from_this(), log] {
         if (auto alive = weak.lock()) alive->Completed(*log);
       });

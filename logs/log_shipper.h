@@ -54,8 +54,8 @@ struct LogEnd {
   uint64_t stdout_bytes = 0;
   uint64_t stderr_bytes = 0;
   uint64_t dropped_bytes = 0;
-  std::string
-      exit_record;  // JSON text for <base>/_boxkeeper/<task id>/exit.json; empty: none is written
+  // JSON text for <base>/_boxkeeper/<task id>/exit.json; empty: none is written.
+  std::string exit_record = {};
 };
 
 // For metrics and Admin.Status.

@@ -36,8 +36,8 @@ class Redactor {
  private:
   struct Value {
     std::string text;
-    std::vector<size_t>
-        border;  // Knuth-Morris-Pratt: the longest proper prefix that is a suffix of text[0..i]
+    // Knuth-Morris-Pratt: the longest proper prefix that is a suffix of text[0..i].
+    std::vector<size_t> border;
   };
   std::vector<Value> values_;
   size_t context_ = 0;

@@ -1,0 +1,181 @@
+// The daemon dies before and after each change of the journal and the store: nothing is lost,
+// nothing doubled (I8).
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "logs/testing/airflow_reader.h"
+#include "logs/testing/shipping_world.h"
+
+namespace boxkeeper::logs {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr int64_t kStart = 1'767'225'600'000;
+
+// What the task does, in phases with time for the shipper between them.
+using Phases = std::vector<std::function<void(SpoolWriter&)>>;
+
+struct Script {
+  Layout layout = Layout::kPlain;
+  Phases phases;
+  bool lose_power = false;  // the store's machine goes down with the daemon
+};
+
+std::string Line(int i) { return absl::StrCat("line ", i, " ", std::string(i % 40, '.')); }
+
+Phases ChattyTask() {
+  Phases phases;
+  for (int phase = 0; phase < 4; ++phase) {
+    phases.push_back([phase](SpoolWriter& writer) {
+      for (int i = 0; i < 30; ++i) {
+        const std::string line = Line(phase * 30 + i) + "\n";
+        // Lines are split across reads and phases.
+        const size_t half = line.size() / 2;
+        const int64_t at = kStart + phase * 10'000 + i / 10;
+        writer.Write(Stream::kStdout, line.substr(0, half), at);
+        if (i == 29 && phase < 3) continue;
+        writer.Write(Stream::kStdout, line.substr(half), at);
+        if (i % 7 == 0) writer.Write(Stream::kStderr, absl::StrCat("err ", phase, i, "\n"), at);
+      }
+    });
+    phases.push_back([phase](SpoolWriter& writer) {
+      const std::string line = Line(phase * 30 + 29) + "\n";
+      if (phase < 3) {
+        writer.Write(Stream::kStdout, line.substr(line.size() / 2),
+                     kStart + phase * 10'000 + 9'000);
+      }
+    });
+  }
+  return phases;
+}
+
+// Runs daemon after daemon, the first dying at step `die_at`, until the log is complete. False if
+// the first did not die.
+bool Play(ShippingWorld& world, const Script& script, int die_at) {
+  size_t next_phase = 0;
+  bool died = false;
+  for (int life = 0; life < 2; ++life) {
+    const ShipperOptions options{.flush_bytes = 700, .flush_bytes_max = 700};
+    ShippingDaemon daemon(world, life == 0 ? std::optional(die_at) : std::nullopt, options);
+    daemon.shipper().Track(world.Job(script.layout));
+    while (next_phase < script.phases.size() && !daemon.dead()) {
+      script.phases[next_phase++](world.writer);
+      daemon.clock().Advance(seconds(40));
+    }
+    if (!daemon.dead()) {
+      daemon.shipper().NoteEnd(world.task, world.End());
+      daemon.clock().Advance(seconds(1));
+    }
+    if (!daemon.dead()) {
+      EXPECT_EQ(daemon.completed(), 1) << "die at " << die_at;
+      EXPECT_EQ(daemon.shipper().status().store_failures, 0u);
+      return died;
+    }
+    died = true;
+    world.store_files.KillProcess();
+    if (script.lose_power) {
+      auto rng = base::MakeSeededRng(static_cast<uint64_t>(die_at));
+      world.store_files.Crash(*rng);
+    }
+  }
+  ADD_FAILURE() << "never completed";
+  return false;
+}
+
+std::string Spooled(ShippingWorld& world, Stream stream) {
+  return *world.spool_files.Content(world.writer.spool().path(stream));
+}
+
+void ExpectPlainComplete(ShippingWorld& world) {
+  for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+    const auto stored = world.store_files.Content(
+        absl::StrCat("/logs/dag/run/attempt=1.log/", std::string(StreamName(stream))));
+    ASSERT_TRUE(stored.ok());
+    ASSERT_EQ(*stored, Spooled(world, stream));
+  }
+}
+
+void ExpectAirflowComplete(ShippingWorld& world) {
+  std::vector<std::string> out;
+  std::vector<std::string> err;
+  for (const ShownRecord& record :
+       ShowInAirflow(world.Objects("dag/run/attempt=1.log.0000000000000042."))) {
+    ASSERT_TRUE(record.has_timestamp);
+    (record.logger == "task.stdout" ? out : err).push_back(record.event);
+  }
+  std::string stdout_text;
+  for (const std::string& line : out) stdout_text += line + "\n";
+  std::string stderr_text;
+  for (const std::string& line : err) stderr_text += line + "\n";
+  ASSERT_EQ(stdout_text, Spooled(world, Stream::kStdout));
+  ASSERT_EQ(stderr_text, Spooled(world, Stream::kStderr));
+}
+
+// A piece that was cut twice has the same bytes.
+void ExpectRepeatsAreEqual(const ShippingWorld& world) {
+  std::map<int64_t, std::string> hashes;
+  for (const store::v1::LogRecord& record : world.journal.records) {
+    if (record.complete()) continue;
+    auto [known, fresh] = hashes.try_emplace(record.piece(), record.sha256());
+    ASSERT_EQ(known->second, record.sha256()) << record.piece();
+  }
+}
+
+class LogShipperCrashTest : public testing::TestWithParam<bool> {};
+
+TEST_P(LogShipperCrashTest, PlainBytesAreEqualWhereverTheDaemonDies) {
+  const Script script{.layout = Layout::kPlain, .phases = ChattyTask(), .lose_power = GetParam()};
+  int die_at = 0;
+  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+    ShippingWorld world;
+    died = Play(world, script, die_at);
+    ExpectPlainComplete(world);
+  }
+  EXPECT_GT(die_at, 20);
+}
+
+TEST_P(LogShipperCrashTest, AirflowShowsEachLineOnceWhereverTheDaemonDies) {
+  const Script script{.layout = Layout::kAirflow, .phases = ChattyTask(), .lose_power = GetParam()};
+  int die_at = 0;
+  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+    ShippingWorld world;
+    died = Play(world, script, die_at);
+    ExpectAirflowComplete(world);
+    ExpectRepeatsAreEqual(world);
+  }
+  EXPECT_GT(die_at, 40);
+}
+
+TEST_P(LogShipperCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {
+  Phases phases;
+  phases.push_back([](SpoolWriter& w) { w.Write(Stream::kStdout, std::string(100, 'a'), kStart); });
+  phases.push_back([](SpoolWriter& w) {
+    w.Write(Stream::kStdout, std::string(300, 'b'), kStart);
+    w.Drop(Stream::kStdout, 120, 330);
+    w.Write(Stream::kStderr, "x", kStart);
+  });
+  phases.push_back([](SpoolWriter& w) {
+    w.Write(Stream::kStdout, std::string(50, 'c'), kStart);
+    w.Drop(Stream::kStdout, 120, 380);
+  });
+  const Script script{.layout = Layout::kPlain, .phases = phases, .lose_power = GetParam()};
+  const std::string expected = std::string(100, 'a') + std::string(20, 'b') +
+                               "\n[boxkeeper: dropped 260 bytes]\n" + std::string(20, 'b') +
+                               std::string(50, 'c');
+  int die_at = 0;
+  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+    ShippingWorld world;
+    died = Play(world, script, die_at);
+    ASSERT_EQ(*world.store_files.Content("/logs/dag/run/attempt=1.log/stdout"), expected) << die_at;
+  }
+  EXPECT_GT(die_at, 10);
+}
+
+INSTANTIATE_TEST_SUITE_P(PowerLoss, LogShipperCrashTest, testing::Bool());
+
+}  // namespace
+}  // namespace boxkeeper::logs

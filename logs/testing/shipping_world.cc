@@ -1,0 +1,84 @@
+#include "logs/testing/shipping_world.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace boxkeeper::logs {
+
+ShippingWorld::ShippingWorld() { task.id.bytes[0] = 7; }
+
+ShipJob ShippingWorld::Job(Layout layout) const {
+  ShipJob job;
+  job.task = task;
+  job.generation = 42;
+  job.spool = writer.spool();
+  job.layout = layout;
+  job.path = "dag/run/attempt=1.log";
+  job.accepted_at_ms = 1'767'225'600'000;
+  job.resume = journal.records;
+  return job;
+}
+
+LogEnd ShippingWorld::End() const {
+  return {.stdout_bytes = writer.size(Stream::kStdout),
+          .stderr_bytes = writer.size(Stream::kStderr),
+          .dropped_bytes = 0,
+          .exit_record = "{\"exit_code\":0}"};
+}
+
+std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {
+  const std::string path = "/logs/" + prefix;
+  const std::string folder = path.substr(0, path.rfind('/'));
+  const auto names = store_files.List(folder);
+  std::vector<std::string> contents;
+  if (!names.ok()) return contents;
+  for (const std::string& name : *names) {
+    const std::string whole = folder + "/" + name;
+    auto content = store_files.Content(whole);
+    if (whole.starts_with(path) && content.ok()) contents.push_back(*std::move(content));
+  }
+  return contents;
+}
+
+ShippingDaemon::ShippingDaemon(ShippingWorld& world, std::optional<int> die_at,
+                               ShipperOptions options)
+    : world_(world), clock_(std::make_unique<base::FakeClock>(context_)), steps_left_(die_at) {
+  auto store = FileStore::Create({world_.store_files, context_.get_executor()}, "file:///logs");
+  CHECK(store.ok());
+  store_ = *std::move(store);
+  stepping_ = std::make_unique<SteppingStore>(*store_);
+  forever_ = std::make_unique<base::WaitList>(*clock_);
+  auto at_step = [this] { return AtStep(); };
+  stepping_->at_step = at_step;
+  world_.journal.at_step = at_step;
+  shipper_ = std::make_unique<LogShipper>(
+      LogShipper::Deps{
+          .clock = *clock_,
+          .rng = *rng_,
+          .files = world_.spool_files,
+          .store = *stepping_,
+          .journal = world_.journal,
+          .loop = context_.get_executor(),
+          .pool = context_.get_executor(),
+          .on_complete = [this](base::TaskId) { ++completed_; },
+          .on_journal_error = [this](absl::Status status) { journal_errors_.push_back(status); }},
+      options);
+}
+
+ShippingDaemon::~ShippingDaemon() {
+  world_.journal.at_step = nullptr;
+  shipper_.reset();
+  clock_.reset();  // with what waits for ever
+}
+
+boost::asio::awaitable<void> ShippingDaemon::AtStep() {
+  if (!steps_left_ || (*steps_left_)-- > 0) co_return;
+  dead_ = true;
+  for (;;) {
+    const absl::Status status = co_await forever_->Wait(base::BootTime::max());
+    if (!status.ok()) co_return;
+  }
+}
+
+}  // namespace boxkeeper::logs
