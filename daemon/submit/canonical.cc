@@ -1,7 +1,5 @@
 #include "daemon/submit/canonical.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -9,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/check.h"
+#include "base/sha256.h"
 #include "base/task_key.h"
 
 namespace boxkeeper::daemon {
@@ -190,16 +188,7 @@ std::string CanonicalContent(const v1::TaskSpec& spec, const SecretKeeper& keepe
 }
 
 std::string ContentDigest(const v1::TaskSpec& spec, const SecretKeeper& keeper) {
-  // Fetched once: OpenSSL 3 looks the algorithm up under a lock otherwise.
-  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  const std::string content = CanonicalContent(spec, keeper);
-  std::string digest(32, '\0');
-  unsigned int size = 0;
-  const int done =
-      EVP_Digest(content.data(), content.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                 &size, kSha256, nullptr);
-  CHECK(done == 1 && size == digest.size());
-  return digest;
+  return base::Sha256(CanonicalContent(spec, keeper));
 }
 
 }  // namespace boxkeeper::daemon

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/secret_string.h"
 #include "base/task_key.h"
 #include "config/merge_spec.h"
 #include "config/spec_decoder.h"
@@ -24,10 +24,6 @@ using providers::FieldViolation;
 constexpr char kOverride[] = "sandbox_override";
 constexpr uint32_t kDefaultFileMode = 0644;
 constexpr uint32_t kSecretFileMode = 0400;
-
-std::string_view IdBytes(const base::SubmissionId& id) {
-  return {reinterpret_cast<const char*>(id.id.bytes.data()), id.id.bytes.size()};
-}
 
 // Prepares one submission; used once.
 class Preparation {
@@ -154,7 +150,8 @@ class Preparation {
     store::v1::Accepted& record = task_.record;
     task_.key = base::KeyString(spec_.key());
     task_.on_live_key = spec_.on_live_key();
-    record.set_submission_id(std::string(IdBytes(task_.submission_id)));
+    record.set_submission_id(task_.submission_id.id.bytes.data(),
+                             task_.submission_id.id.bytes.size());
     record.set_digest(task_.digest);
     *record.mutable_key() = base::NormalKey(spec_.key());
     record.set_owner(spec_.owner());
@@ -186,10 +183,13 @@ class Preparation {
     }
   }
 
-  void Seal(const store::v1::SecretBundle& bundle) {
+  void Seal(store::v1::SecretBundle& bundle) {
     if (bundle.env().empty() && bundle.files().empty()) return;
-    task_.sealed_box =
-        context_.keeper->Seal(bundle.SerializeAsString(), IdBytes(task_.submission_id));
+    std::string plaintext = bundle.SerializeAsString();
+    task_.sealed_box = context_.keeper->Seal(plaintext, task_.record.submission_id());
+    base::WipeString(plaintext);
+    for (auto& [name, value] : *bundle.mutable_env()) base::WipeString(value);
+    for (v1::TaskFile& file : *bundle.mutable_files()) base::WipeString(*file.mutable_content());
   }
 
   const v1::TaskSpec& spec_;
