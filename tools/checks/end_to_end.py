@@ -1,4 +1,4 @@
-"""The Python tests in tests/e2e and tests/crash against real binaries."""
+"""The Python tests in tests/e2e and tests/crash against real binaries, and the demo."""
 
 import os
 import tempfile
@@ -30,3 +30,9 @@ def pytest(name, folder, env):
     if code != 0 and result.failed == 0:
         result.failed = 1
     return result
+
+
+def demo():
+    """tools/demo, which judges itself."""
+    code, _ = step.run(["tools/demo"])
+    return step.Result("tools/demo", passed=int(code == 0), failed=int(code != 0))

@@ -34,6 +34,7 @@ def _whole(full):
     binaries = bazel.output_folder("opt")
     for folder in ("tests/e2e", "tests/crash"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    yield end_to_end.demo
     if full:
         yield lambda: bazel.build(_BINARIES, "asan")
         sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
