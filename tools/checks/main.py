@@ -8,8 +8,8 @@ from tools.checks import arrows, bazel, end_to_end, lint, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _TIDY_SECONDS = 150
-# Tests that a target's `tags` keep out of the unit run: they belong to the optimised one.
-_LONG = 'attr("tags", "simulation|long", tests(//...))'
+# Tests too long for the sanitizers: the simulation, and what says so by its size.
+_LONG = 'attr("size", "large|enormous", tests(//...))'
 
 
 def _lint_steps(generated, files, budget):
@@ -18,19 +18,19 @@ def _lint_steps(generated, files, budget):
 
 
 def _quick():
-    unit = bazel.labels(f"tests(//...) except {_LONG}")
+    unit = bazel.labels(f"tests(//...) except ({_LONG})")
     yield lambda: bazel.test("unit tests (opt)", unit, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.changed_files(), 30)
 
 
 def _whole(full):
     long_tests = bazel.labels(_LONG)
-    unit = bazel.labels(f"tests(//...) except {_LONG}")
+    unit = bazel.labels(f"tests(//...) except ({_LONG})")
     e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
     yield lambda: bazel.build(["//..."], "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
-    yield lambda: bazel.test("simulation, contract (opt)", long_tests, "opt", e2e_env)
+    yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)
     binaries = bazel.output_folder("opt")
     for folder in ("tests/e2e", "tests/crash"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
