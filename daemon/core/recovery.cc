@@ -180,6 +180,9 @@ asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {
   group_.Cancel();
   absl::Status joined = co_await group_.Join(deps_.clock.Boot() + kJoinMargin);
   base::LogIfError(joined, "the next start takes up what was left");
+  // What is attested from here on is the next start's to hear.
+  for (auto& [name, provider] : providers_) provider.provider->OnHint(nullptr);
+  timers_.Stop();
   co_await Durable();
 }
 

@@ -43,6 +43,9 @@ class TimerQueue {
     at_.erase(it);
   }
 
+  // Fires nothing any more.
+  void Stop() { alarm_->Cancel(); }
+
   size_t size() const { return due_.size(); }
 
  private:
