@@ -32,8 +32,8 @@ struct LogSource {
   SpoolFiles spool;
   bool spool_gone = false;  // removed after retention: read `stored`
   // Of this stream, once the task has ended and its output is drained.
-  std::optional<uint64_t> final_size;
-  std::shared_ptr<const Redactor> redactor;  // null: nothing to redact
+  std::optional<uint64_t> final_size = {};
+  std::shared_ptr<const Redactor> redactor = {};  // null: nothing to redact
   StoredLog stored;
 };
 
