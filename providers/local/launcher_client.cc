@@ -25,7 +25,7 @@ constexpr auto kRetryMin = 1ms;
 constexpr auto kRetryMax = 250ms;
 // A launcher that accepts and says nothing for so long is hung up on.
 constexpr auto kHelloTimeout = 5s;
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} << 10;
 // Reads in a row before others on the loop get their turn.
 constexpr int kReadRounds = 16;
 

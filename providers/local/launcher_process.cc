@@ -85,6 +85,7 @@ std::vector<std::string> MinimalEnvironment() {
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -149,7 +150,8 @@ void LauncherProcess::Succeeded() {
 
 void LauncherProcess::Reap() {
   int status = 0;
-  if (child_ != 0 && waitpid(child_, &status, WNOHANG) == child_) {
+  // Also where somebody else reaped it (ECHILD): then how it ended is not known.
+  if (child_ != 0 && waitpid(child_, &status, WNOHANG) != 0) {
     child_ = 0;
     last_status_ = status;
     ++ended_in_a_row_;

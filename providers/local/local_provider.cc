@@ -103,7 +103,7 @@ std::vector<std::string> LocalProvider::warnings() const {
   if (geteuid() == 0 && settings_.options.run_as.empty()) {
     warnings.push_back("tasks run as root: set 'run_as' to the user that they should run as");
   }
-  if (!tasks_survive_service_stop()) {
+  if (client_->hello().has_value() && !tasks_survive_service_stop()) {
     warnings.push_back("boxlaunch shares the daemon's cgroup: stopping the service ends all tasks");
   }
   return warnings;

@@ -37,7 +37,7 @@ std::vector<std::string> ProcessesWith(const std::string& file, const std::strin
     const std::string pid = entry.path().filename();
     if (pid.find_first_not_of("0123456789") != std::string::npos || pid == std::to_string(getpid()))
       continue;
-    if (ReadWholeFile("/proc/" + pid + "/" + file).find(text) != std::string::npos)
+    if (ReadWholeFile(absl::StrCat("/proc/", pid, "/", file)).find(text) != std::string::npos)
       pids.push_back(pid);
   }
   return pids;
@@ -119,6 +119,7 @@ TEST_F(LocalProviderTest, LauncherKilledInTheMiddleCostsNothing) {
   world_.local().OnHint(
       [&](ProviderHint hint) { looks_at_everything += hint.sandbox_name.empty() ? 1 : 0; });
   std::vector<std::string> handles;
+  handles.reserve(8);
   for (int i = 0; i < 8; ++i) {
     handles.push_back(Create(absl::StrCat("k", i)));
     ASSERT_TRUE(Start(handles[i], Launch(absl::StrCat("k", i), {CommandKind::kRunBriefly, i}))
@@ -139,6 +140,7 @@ TEST_F(LocalProviderTest, LauncherKilledInTheMiddleCostsNothing) {
 TEST_F(LocalProviderTest, StartsManyAtOnce) {
   constexpr int kCount = 64;
   std::vector<std::string> handles;
+  handles.reserve(kCount);
   for (int i = 0; i < kCount; ++i) handles.push_back(Create(absl::StrCat("m", i)));
   int answered = 0;
   for (int i = 0; i < kCount; ++i) {
@@ -168,7 +170,8 @@ TEST_F(LocalProviderTest, OneExecPerSandbox) {
 }
 
 TEST_F(LocalProviderTest, ArgumentsEnvironmentAndFilesAreByteExact) {
-  const std::string odd = "quote ' \" line\n$HOME `x` \\ \xc3\xa9 " + std::string(100 * 1024, 'x');
+  const std::string odd =
+      "quote ' \" line\n$HOME `x` \\ \xc3\xa9 " + std::string(size_t{100} << 10, 'x');
   pb::LaunchRequest launch = Launch("a");
   auto* argv = launch.mutable_command()->mutable_argv();
   for (const char* word :

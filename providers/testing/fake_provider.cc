@@ -147,7 +147,7 @@ boost::asio::awaitable<absl::Status> FakeProvider::State::CallStatus(
     std::function<absl::Status()> effect) {
   std::function<absl::StatusOr<bool>()> wrapped =
       [effect = std::move(effect)]() -> absl::StatusOr<bool> {
-    const absl::Status status = effect();
+    absl::Status status = effect();
     if (!status.ok()) return status;
     return true;
   };

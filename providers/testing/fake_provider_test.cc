@@ -285,9 +285,13 @@ TEST_F(FakeProviderTest, RebootLosesWhatRanAndKeepsWhatHadEnded) {
   Start(running, Sim("e1", {"run=1h"}));
   Start(ended, Sim("e2", {"exit=4"}));
   world_.Reboot();
+  provider_.reset();
+  clock_.Reboot(absl::Seconds(30));
+  Restart();
   EXPECT_TRUE(Inspect(running).exit().host_rebooted());
   EXPECT_FALSE(Inspect(running).exit().has_exit_code());
   EXPECT_EQ(Inspect(ended).exit().exit_code(), 4);
+  EXPECT_EQ(Await(provider_->List("", Deadline()))->sandboxes_size(), 2);
 }
 
 TEST_F(FakeProviderTest, VanishedSandboxIsAbsent) {

@@ -261,16 +261,19 @@ bool FakeWorld::Vanish(const std::string& name) {
 void FakeWorld::Reboot() {
   Settle();
   Audit(AuditEntry::kReboot, "");
-  schedule_.clear();
+  ghosts_.clear();
   for (auto& [name, sandbox] : sandboxes_) {
     sandbox.rebooted = true;
+    sandbox.created = base::BootTime(-kForever);  // boot time begins anew
     EndEarlier(sandbox, Now(), [](pb::ExitRecord& record) {
       record.clear_exit_code();
       record.clear_signal();
       record.set_lost(true);
       record.set_host_rebooted(true);
     });
+    if (sandbox.execution.has_value()) sandbox.execution->before_reboot = true;
   }
+  schedule_.clear();  // nobody is left to be told of these ends
 }
 
 void FakeWorld::AddForeign(const std::string& name, std::map<std::string, std::string> labels) {
@@ -296,6 +299,7 @@ std::map<std::string, int> FakeWorld::ExecutionsBySandbox() const {
 std::vector<std::string> FakeWorld::SandboxNames() {
   Settle();
   std::vector<std::string> names;
+  names.reserve(sandboxes_.size());
   for (const auto& [name, sandbox] : sandboxes_) names.push_back(name);
   return names;
 }
@@ -412,11 +416,12 @@ void FakeWorld::Spool(Execution& execution) {
 
 bool FakeWorld::Ended(const Sandbox& sandbox) const {
   if (!sandbox.execution.has_value()) return sandbox.rebooted;
-  return sandbox.execution->ends <= Now();
+  return sandbox.execution->before_reboot || sandbox.execution->ends <= Now();
 }
 
 int64_t FakeWorld::Printed(const Execution& execution, int64_t total, base::BootTime now) {
   if (execution.behaviour.start_fails) return 0;
+  if (execution.before_reboot) now = execution.ends;
   const nanoseconds ran = std::min(now, execution.ends) - execution.started;
   if (ran >= execution.behaviour.run) return total;
   const double share =

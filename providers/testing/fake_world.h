@@ -120,7 +120,7 @@ class FakeWorld {
   // --- for tests ---
   // Deletes a sandbox behind the daemon's back; its user code ends with it. False if there is none.
   bool Vanish(const std::string& name);
-  // Ends everything and forgets requests on their way.
+  // Ends everything and forgets requests on their way. To be called before the clock reboots.
   void Reboot();
   // A sandbox that somebody else made.
   void AddForeign(const std::string& name, std::map<std::string, std::string> labels);
@@ -142,6 +142,7 @@ class FakeWorld {
     base::BootTime ends;
     pb::ExitRecord end;  // what it will be, or was
     bool spooled = false;
+    bool before_reboot = false;  // over; its times are of another boot
   };
   struct Sandbox {
     std::string name;
