@@ -17,8 +17,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string Golden(const std::string& name) {
-  std::ifstream in("cli/testdata/" + name, std::ios::binary);  // Bazel runs tests in their runfiles
+// A file of the source tree: Bazel runs tests in their runfiles.
+std::string SourceFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
   std::ostringstream content;
   content << in.rdbuf();
   return content.str();
@@ -69,7 +70,7 @@ TEST_P(GoldenTest, OutputIsAsWritten) {
     std::ofstream(std::string(folder) + "/" + GetParam().file) << result.out;
     return;
   }
-  EXPECT_EQ(result.out, Golden(GetParam().file));
+  EXPECT_EQ(result.out, SourceFile(std::string("cli/testdata/") + GetParam().file));
   EXPECT_EQ(result.err, "");
 }
 
@@ -273,6 +274,19 @@ TEST_F(AppTest, HelpVersionAndCompletionNeedNoServer) {
     EXPECT_THAT(result.out, HasSubstr("boxctl ls -o name"));
     EXPECT_THAT(result.out, HasSubstr("on-live-key"));
   }
+}
+
+TEST_F(AppTest, TheReferenceNamesEveryCommandAndFlag) {
+  const std::string reference = SourceFile("docs/cli.md");
+  std::istringstream words(Run({"completion", "fish"}).out);
+  size_t checked = 0;
+  for (std::string before, word; words >> word; before = word) {
+    if (before != "-l" && before != "__fish_seen_subcommand_from") continue;
+    const std::string name = before == "-l" ? "--" + word : word.substr(0, word.find('\''));
+    EXPECT_NE(reference.find(name), std::string::npos) << "docs/cli.md does not name " << name;
+    ++checked;
+  }
+  EXPECT_GT(checked, 50u);
 }
 
 TEST_F(AppTest, ColoursOnlyOnATerminal) {
