@@ -254,6 +254,7 @@ class App {
       words.name = command->get_name();
       words.help = command->get_description();
       words.takes_tasks = command->get_option_no_throw("TASK") != nullptr;
+      if (words.name == "completion") words.arguments = {"bash", "zsh", "fish"};
       AddWords(*command, words.flags);
       AddWords(app_, words.flags);
       all.push_back(std::move(words));

@@ -44,6 +44,12 @@ std::string BashValues(const std::vector<CommandWords>& commands) {
   return cases;
 }
 
+std::string BashArguments(const CommandWords& command) {
+  if (command.takes_tasks) return absl::StrCat("-W \"$(", kTaskIds, ")\"");
+  if (!command.arguments.empty()) return "-W " + Quote(absl::StrJoin(command.arguments, " "));
+  return "-f";
+}
+
 std::string Bash(const std::vector<CommandWords>& commands) {
   std::string out =
       "# bash completion of boxctl: source <(boxctl completion bash)\n"
@@ -64,8 +70,7 @@ std::string Bash(const std::vector<CommandWords>& commands) {
   for (const CommandWords& command : commands) {
     absl::StrAppend(&out, "    ", command.name, ")\n      case \"$word\" in\n",
                     "        -*) COMPREPLY=($(compgen -W ", Quote(FlagNames(command)),
-                    " -- \"$word\")) ;;\n        *) COMPREPLY=($(compgen ",
-                    command.takes_tasks ? absl::StrCat("-W \"$(", kTaskIds, ")\"") : "-f",
+                    " -- \"$word\")) ;;\n        *) COMPREPLY=($(compgen ", BashArguments(command),
                     " -- \"$word\")) ;;\n      esac ;;\n");
   }
   return out + "  esac\n}\ncomplete -F _boxctl boxctl\n";
@@ -84,6 +89,12 @@ std::string ZshFlag(const FlagWords& flag) {
     absl::StrAppend(&spec, " ", Quote(one));
   }
   return spec;
+}
+
+std::string ZshArguments(const CommandWords& command) {
+  if (command.takes_tasks) return " '*:task:_boxctl_tasks'";
+  if (command.arguments.empty()) return " '*:file:_files'";
+  return absl::StrCat(" '*:argument:(", absl::StrJoin(command.arguments, " "), ")'");
 }
 
 std::string Zsh(const std::vector<CommandWords>& commands) {
@@ -107,8 +118,7 @@ std::string Zsh(const std::vector<CommandWords>& commands) {
   for (const CommandWords& command : commands) {
     absl::StrAppend(&out, "    ", command.name, ") shift words; (( CURRENT-- )); _arguments");
     for (const FlagWords& flag : command.flags) out += ZshFlag(flag);
-    absl::StrAppend(&out, command.takes_tasks ? " '*:task:_boxctl_tasks'" : " '*:file:_files'",
-                    " ;;\n");
+    absl::StrAppend(&out, ZshArguments(command), " ;;\n");
   }
   return out + "  esac\n}\ncompdef _boxctl boxctl\n";
 }
@@ -125,6 +135,10 @@ std::string Fish(const std::vector<CommandWords>& commands) {
     if (command.takes_tasks) {
       absl::StrAppend(&out, "complete -c boxctl ", when, " -f -a ",
                       Quote(absl::StrCat("(", kTaskIds, ")")), "\n");
+    }
+    if (!command.arguments.empty()) {
+      absl::StrAppend(&out, "complete -c boxctl ", when, " -f -a ",
+                      Quote(absl::StrJoin(command.arguments, " ")), "\n");
     }
     for (const FlagWords& flag : command.flags) {
       absl::StrAppend(&out, "complete -c boxctl ", when);

@@ -19,7 +19,8 @@ struct CommandWords {
   std::string name;
   std::string help;
   std::vector<FlagWords> flags;
-  bool takes_tasks = false;  // its arguments are task ids
+  bool takes_tasks = false;            // its arguments are task ids
+  std::vector<std::string> arguments;  // what else they may be; empty = files
 };
 
 // The script to be sourced. kInvalidArgument for a shell other than bash, zsh and fish.

@@ -48,7 +48,8 @@ absl::StatusOr<std::vector<v1::Task>> GetAll(Session& session,
 }
 
 int PrintOneOrMany(Session& session, const std::vector<v1::Task>& tasks, const TextForm& text) {
-  if (tasks.size() != 1 && session.format() != Format::kTable) {
+  const bool for_people = session.format() == Format::kTable || session.format() == Format::kWide;
+  if (tasks.size() != 1 && !for_people) {
     return PrintTasks(session, tasks, nullptr);
   }
   const bool printed =
