@@ -61,7 +61,10 @@ class Foreground {
     out.join();
     err.join();
     client.Stop();
-    changed_.notify_all();
+    {
+      std::lock_guard lock(mutex_);  // else SendCancels could miss it between its look and its wait
+      changed_.notify_all();
+    }
     lease.join();
     cancel.join();
     if (gave_up()) {
