@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "base/core/unique_fd.h"
 #include "launcher/protocol.h"
@@ -38,6 +39,8 @@ class Connection {
   pid_t peer() const { return peer_; }
   bool broken() const { return broken_; }
   bool wants_write() const { return !out_.empty(); }
+  // What the owner's watch waits for; true if `wanted` is new.
+  bool SetWatched(uint32_t wanted) { return std::exchange(watched_, wanted) != wanted; }
   bool said_hello() const { return said_hello_; }
   void set_said_hello() { said_hello_ = true; }
 
@@ -47,6 +50,7 @@ class Connection {
   FrameParser parser_;
   std::deque<base::UniqueFd> descriptors_;
   std::string out_;
+  uint32_t watched_ = 0;
   bool broken_ = false;
   bool said_hello_ = false;
 };

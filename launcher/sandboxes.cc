@@ -44,6 +44,12 @@ Sandboxes::Sandboxes(EventLoop& loop, Journal& journal, Options options, Listene
       listener_(std::move(listener)),
       next_trash_(base::UnixNs()) {
   int ends[2];
+  // Where there is no /dev/null (a bare root file system), an empty pipe reads the same.
+  input_.Reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!input_.valid() && pipe2(ends, O_CLOEXEC) == 0) {
+    input_.Reset(ends[0]);
+    close(ends[1]);
+  }
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
   notices_.Reset(ends[0]);
   notices_write_.Reset(ends[1]);
@@ -125,6 +131,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
   arguments.boot_id = options_.boot_id;
   arguments.directory_path = options_.launch_path + "/sandboxes/" + info.id;
   arguments.open_files = options_.open_files;
+  arguments.self = options_.self;
   arguments.reset_oom_score_adj = options_.reset_oom_score_adj;
   arguments.directory = OpenDirectory(info.id);
   // Held by the supervisor through its copy of the descriptor: who gets this lock later knows that
@@ -141,6 +148,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
   if (pid == 0) {
     arguments.memfd = std::move(memfd);
     arguments.notices.Reset(notices_write_.Release());
+    arguments.input.Reset(input_.Release());
     RunSupervisor(std::move(arguments));
   }
   if (pid < 0) {

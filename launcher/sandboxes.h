@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/core/unique_fd.h"
+#include "launcher/account.h"
 #include "launcher/event_loop.h"
 #include "launcher/journal.h"
 #include "launcher/protocol.h"
@@ -41,6 +42,7 @@ class Sandboxes {
     std::string launch_path;  // absolute
     std::string boot_id;
     rlimit open_files{};  // for commands
+    Account self;         // likewise, unless the launch spec names a user
     bool reset_oom_score_adj = false;
   };
   struct Counts {
@@ -118,6 +120,7 @@ class Sandboxes {
   base::UniqueFd trash_directory_;
   base::UniqueFd notices_;  // read end
   base::UniqueFd notices_write_;
+  base::UniqueFd input_;  // /dev/null
   std::string notices_buffer_;
   std::map<std::string, Sandbox> sandboxes_;
   std::unordered_map<pid_t, std::string> children_;  // supervisors of ours -> sandbox id

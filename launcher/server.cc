@@ -57,6 +57,7 @@ Server::Ended Server::Run(std::string* error) {
   options.boot_id = boot_id_;
   options.open_files = options_.open_files;
   options.reset_oom_score_adj = options_.reset_oom_score_adj;
+  if (!FindAccount("", &options.self, error)) return Ended::kFailed;
   sandboxes_ = std::make_unique<Sandboxes>(
       loop_, journal_, std::move(options), [this](MessageType type, const SandboxInfo& info) {
         const std::string frame = type == MessageType::kStartedEvent
@@ -194,7 +195,8 @@ void Server::Settle() {
   std::vector<uint64_t> broken;
   for (auto& [id, client] : clients_) {
     if (client.broken()) broken.push_back(id);
-    loop_.Modify(client.fd(), client.wants_write() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    const uint32_t wanted = client.wants_write() ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    if (client.SetWatched(wanted)) loop_.Modify(client.fd(), wanted);
   }
   for (const uint64_t id : broken) Close(id);
 }

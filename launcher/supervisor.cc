@@ -69,6 +69,7 @@ class Supervisor {
   // Before the command.
   bool Prepare(std::string* error);
   bool ReadSpec(LaunchSpec* spec, std::string* error);
+  bool FindUser(const std::string& user, std::string* error);
   bool SpawnCommand(LaunchSpec& spec, std::string* error);
   bool WatchEverything(std::string* error);
   void ReserveExitRecord();
@@ -150,7 +151,7 @@ bool Supervisor::ReadSpec(LaunchSpec* spec, std::string* error) {
 bool Supervisor::Prepare(std::string* error) {
   LaunchSpec spec;
   const bool prepared = ReadSpec(&spec, error) && WatchEverything(error) &&
-                        FindAccount(spec.user, &account_, error) && spool_.Open(spec, error) &&
+                        FindUser(spec.user, error) && spool_.Open(spec, error) &&
                         SpawnCommand(spec, error);
   for (const LaunchFile& file : spec.files) {
     if (file.secret) secret_paths_.push_back(file.path);
@@ -177,24 +178,23 @@ bool Supervisor::WatchEverything(std::string* error) {
   return watched;
 }
 
+bool Supervisor::FindUser(const std::string& user, std::string* error) {
+  if (!user.empty()) return FindAccount(user, &account_, error);
+  account_ = arguments_.self;
+  return true;
+}
+
 bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   workdir_ = OpenWorkdir(place_, spec, account_, error);
   if (!workdir_.valid() || !WriteFiles(spec, account_, workdir_.get(), error)) return false;
   std::vector<std::string> argv;
   if (!MakeArguments(place_, spec, account_, &argv, error)) return false;
   std::vector<std::string> environment = MakeEnvironment(place_, spec, account_);
-  // Where there is no /dev/null (a bare root file system), an empty pipe reads the same.
-  base::UniqueFd input(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  int ends[2];
-  if (!input.valid() && pipe2(ends, O_CLOEXEC) == 0) {
-    input.Reset(ends[0]);
-    close(ends[1]);
-  }
   SpawnRequest request;
   request.candidates = ProgramCandidates(argv[0], environment);
   request.argv = &argv;
   request.environment = &environment;
-  request.stdin_fd = input.get();
+  request.stdin_fd = arguments_.input.get();
   request.stdout_fd = spool_.write_end(0);
   request.stderr_fd = spool_.write_end(1);
   request.workdir = workdir_.get();
@@ -216,7 +216,8 @@ bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   return true;
 }
 
-// The launcher hears of the start before the record is written: its client waits for it.
+// The launcher, whose client waits, hears of the start first; it can do without the start times in
+// ticks, which only a later launcher needs.
 void Supervisor::OnStarted() {
   exit_.started_unix_ns = base::UnixNs();
   exit_.started_boot_ns = Now();
@@ -226,6 +227,7 @@ void Supervisor::OnStarted() {
   record.command_pid = static_cast<uint32_t>(command_);
   record.started_unix_ns = exit_.started_unix_ns;
   record.started_boot_ns = exit_.started_boot_ns;
+  Notify(NoticeKind::kStarted, EncodeRecord(record));
   // Not reaped yet, so /proc still shows it even if it has ended.
   if (const auto stat = base::ReadProcStat(command_)) {
     record.command_start_ticks = stat->start_ticks;
@@ -233,7 +235,6 @@ void Supervisor::OnStarted() {
   if (const auto stat = base::ReadProcStat(getpid())) {
     record.supervisor_start_ticks = stat->start_ticks;
   }
-  Notify(NoticeKind::kStarted, EncodeRecord(record));
   WriteRecord(place_.directory, kPidFile, record, base::Durability::kProcessCrash);
   for (size_t i = 0; i < Spool::kStreams; ++i) WatchStream(i);
   if (run_timeout_ms_ > 0) {
@@ -455,9 +456,10 @@ void Supervisor::Notify(NoticeKind kind, const std::string& record) {
 
 // Leaves open only what a supervisor needs; the launcher's sockets and lock must not live on here.
 void CloseOthers(const SupervisorArguments& arguments) {
-  std::array<unsigned, 3> kept = {static_cast<unsigned>(arguments.directory.get()),
+  std::array<unsigned, 4> kept = {static_cast<unsigned>(arguments.directory.get()),
                                   static_cast<unsigned>(arguments.memfd.get()),
-                                  static_cast<unsigned>(arguments.notices.get())};
+                                  static_cast<unsigned>(arguments.notices.get()),
+                                  static_cast<unsigned>(arguments.input.get())};
   std::sort(kept.begin(), kept.end());
   unsigned first = 3;
   for (const unsigned fd : kept) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/core/unique_fd.h"
+#include "launcher/account.h"
 
 namespace boxkeeper::launcher {
 
@@ -17,6 +18,8 @@ struct SupervisorArguments {
   base::UniqueFd directory;    // of the sandbox, holding its flock: kept until this process ends
   base::UniqueFd memfd;        // the launch spec
   base::UniqueFd notices;      // the pipe to the launcher
+  base::UniqueFd input;        // the command's stdin: /dev/null
+  Account self;                // whom a command runs as that names no user
   rlimit open_files{};         // for the command
   bool reset_oom_score_adj = false;
 };

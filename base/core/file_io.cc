@@ -54,7 +54,7 @@ int RemoveTreeAt(int directory, const std::string& name) {
   UniqueFd fd(openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid() && errno == EACCES) {
     // A directory that its owner closed to himself.
-    fchmodat(directory, name.c_str(), 0700, 0);
+    (void)!fchmodat(directory, name.c_str(), 0700, 0);
     fd.Reset(openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd.valid()) return errno == ENOENT ? 0 : errno;
