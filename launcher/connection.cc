@@ -68,9 +68,7 @@ base::UniqueFd Connection::TakeDescriptor() {
 
 void Connection::Send(std::string_view frame) {
   if (out_.size() + frame.size() > kRepliesBytesMax) broken_ = true;
-  if (broken_) return;
-  out_ += frame;
-  Flush();
+  if (!broken_) out_ += frame;
 }
 
 void Connection::SendHint(std::string_view frame) {

@@ -28,11 +28,11 @@ class Connection {
   // The oldest descriptor that has not been taken; invalid when there is none.
   base::UniqueFd TakeDescriptor();
 
-  // Queues and tries to write. A client that lets its replies pile up is marked broken.
+  // Queues for the next Flush. A client that lets its replies pile up is marked broken.
   void Send(std::string_view frame);
   // The same for what may be skipped when the client is behind.
   void SendHint(std::string_view frame);
-  // Writes on when the socket is writable.
+  // Writes what the socket takes.
   void Flush();
 
   int fd() const { return socket_.get(); }

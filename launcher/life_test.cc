@@ -280,7 +280,32 @@ TEST_F(LifeTest, DestroyKillsRemovesAndRepeats) {
   EXPECT_FALSE(std::filesystem::exists(harness_.SandboxPath("d")));
   EXPECT_TRUE(client.Call<DestroyReply>(DestroyRequest{"d"}).was_absent);
   EXPECT_EQ(client.CallForError(InspectRequest{"d"}).code, ErrorCode::kNotFound);
-  WaitUntil([&] { return std::filesystem::is_empty(harness_.state_dir() + "/launch/trash"); });
+  const std::string trash = harness_.state_dir() + "/launch/trash";
+  WaitUntil([&] { return std::filesystem::is_empty(trash); });
+}
+
+// Directories are used again: nothing of the old sandbox may be seen in the new one.
+TEST_F(LifeTest, ARecycledDirectoryIsAsIfNew) {
+  TestClient& client = harness_.client();
+  for (int round = 0; round < 30; ++round) {
+    const std::string id = "round" + std::to_string(round);
+    EXPECT_FALSE(client.Call<CreateReply>(CreateRequest{id, id, ""}).already_exists);
+    LaunchSpec spec = harness_.Shell(id, "ls -A; stat -c %a .; exit " + std::to_string(round));
+    // Ends that never started, and what a task leaves behind, come in between.
+    if (round % 5 == 1) client.Call<FenceReply>(FenceRequest{id});
+    if (round % 5 == 2) spec.command.text = "touch left ../left; chmod 777 .; " + spec.command.text;
+    if (round % 5 != 1) {
+      const ExitRecord exit = harness_.RunToEnd(id, spec);
+      EXPECT_EQ(exit.ExitCode(), round);
+      EXPECT_EQ(exit.exec_id, "exec-" + id);
+      EXPECT_EQ(harness_.Stdout(id), round % 5 == 2 ? "left\n777\n" : "700\n");
+    }
+    client.Call<DestroyReply>(DestroyRequest{id});
+    EXPECT_EQ(client.CallForError(InspectRequest{id}).code, ErrorCode::kNotFound);
+  }
+  harness_.KillLauncher();
+  harness_.StartLauncher();
+  EXPECT_TRUE(harness_.client().Call<ListReply>(ListRequest{}).sandboxes.empty());
 }
 
 TEST_F(LifeTest, WhatWasFencedNeverStarts) {

@@ -20,7 +20,6 @@ namespace boxkeeper::launcher {
 namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr char kScriptFile[] = "script";
 
 std::string Describe(const std::string& what) { return what + ": " + std::strerror(errno); }
 
@@ -107,9 +106,8 @@ base::UniqueFd OpenWorkdir(const SandboxPlace& place, const LaunchSpec& spec,
   constexpr int kFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   base::UniqueFd fd;
   if (spec.workdir.empty()) {
-    if ((mkdirat(place.directory, kWorkDirectory, 0700) == 0 || errno == EEXIST) &&
-        (account.uid == geteuid() ||
-         fchownat(place.directory, kWorkDirectory, account.uid, account.gid, 0) == 0)) {
+    if (account.uid == geteuid() ||
+        fchownat(place.directory, kWorkDirectory, account.uid, account.gid, 0) == 0) {
       fd.Reset(openat(place.directory, kWorkDirectory, kFlags | O_NOFOLLOW));
     }
   } else if (const ScopedUser user(account); user.ok()) {

@@ -36,7 +36,7 @@ struct SandboxPlace {
   std::string path;    // the same, absolute
 };
 
-// Opens the working directory, as `account`; makes the sandbox's own `work` if the spec names none.
+// Opens the working directory, as `account`: the sandbox's own `work` if the spec names none.
 base::UniqueFd OpenWorkdir(const SandboxPlace& place, const LaunchSpec& spec,
                            const Account& account, std::string* error);
 

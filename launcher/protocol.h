@@ -231,7 +231,8 @@ struct ExitedEvent {
   X(HelloReply)                                                                                   \
   X(CreateRequest)                                                                                \
   X(CreateReply)                                                                                  \
-  X(StartRequest) X(StartReply) X(SignalRequest) X(SignalReply) X(DestroyRequest) X(DestroyReply) \
+  X(StartRequest)                                                                                 \
+  X(StartReply) X(SignalRequest) X(SignalReply) X(DestroyRequest) X(DestroyReply)                 \
       X(InspectRequest) X(InspectReply) X(ListRequest) X(ListReply) X(FenceRequest) X(FenceReply) \
           X(StatusRequest) X(StatusReply) X(StartedEvent) X(ExitedEvent)
 #define BOXKEEPER_DECLARE(M)            \

@@ -1,7 +1,14 @@
 #include "launcher/records.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "base/core/bytes.h"
 #include "base/core/crc32c.h"
+#include "base/core/unique_fd.h"
 #include "launcher/tlv.h"
 
 namespace boxkeeper::launcher {
@@ -36,6 +43,17 @@ bool Unwrap(Kind kind, std::string_view bytes, std::string_view* payload) {
 }
 
 }  // namespace
+
+int WriteRecordBytes(int directory, const std::string& name, std::string_view bytes,
+                     base::Durability durability) {
+  const std::string beside = name + ".new";
+  const base::UniqueFd fd(
+      openat(directory, beside.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return errno;
+  if (const int error = base::WriteAll(fd.get(), bytes); error != 0) return error;
+  if (durability == base::Durability::kPowerLoss && fdatasync(fd.get()) != 0) return errno;
+  return renameat(directory, beside.c_str(), directory, name.c_str()) == 0 ? 0 : errno;
+}
 
 std::string EncodeRecord(const BootRecord& record) {
   TlvWriter out;

@@ -58,6 +58,7 @@ inline constexpr char kStartedFile[] = "started";
 inline constexpr char kPidFile[] = "pid";
 inline constexpr char kExitFile[] = "exit";
 inline constexpr char kWorkDirectory[] = "work";
+inline constexpr char kScriptFile[] = "script";  // the body of a script command
 inline constexpr size_t kRecordBytesMax = 16 * 1024;
 
 enum class ReadResult { kRead, kAbsent, kDamaged };
@@ -71,11 +72,17 @@ ReadResult ReadRecord(int directory, const char* name, Record* record) {
   return DecodeRecord(bytes, record) ? ReadResult::kRead : ReadResult::kDamaged;
 }
 
+// Writes `<name>.new` and renames it, as base::ReplaceFileAt, but keeps the length of a
+// `<name>.new` that a recycled directory has: no block is freed or allocated, and a sync writes no
+// metadata.
+int WriteRecordBytes(int directory, const std::string& name, std::string_view bytes,
+                     base::Durability durability);
+
 // Writes a record below `directory`; 0 or an errno value.
 template <typename Record>
 int WriteRecord(int directory, const char* name, const Record& record,
                 base::Durability durability) {
-  return base::ReplaceFileAt(directory, name, EncodeRecord(record), 0600, durability);
+  return WriteRecordBytes(directory, name, EncodeRecord(record), durability);
 }
 
 }  // namespace boxkeeper::launcher

@@ -38,11 +38,7 @@ bool IsSealed(int fd) {
 }  // namespace
 
 Sandboxes::Sandboxes(EventLoop& loop, Journal& journal, Options options, Listener listener)
-    : loop_(loop),
-      journal_(journal),
-      options_(std::move(options)),
-      listener_(std::move(listener)),
-      next_trash_(base::UnixNs()) {
+    : loop_(loop), journal_(journal), options_(std::move(options)), listener_(std::move(listener)) {
   int ends[2];
   // Where there is no /dev/null (a bare root file system), an empty pipe reads the same.
   input_.Reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -62,11 +58,6 @@ Sandboxes::Sandbox* Sandboxes::Find(const std::string& id) {
   return found == sandboxes_.end() ? nullptr : &found->second;
 }
 
-base::UniqueFd Sandboxes::OpenDirectory(const std::string& id) const {
-  return base::UniqueFd(openat(sandboxes_directory_.get(), id.c_str(),
-                               O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
 Failure Sandboxes::Create(const CreateRequest& request, CreateReply* reply) {
   if (!IsValidId(request.id)) return {ErrorCode::kInvalid, "id: malformed"};
   if (request.name.size() > kNameBytesMax) return {ErrorCode::kInvalid, "name: too long"};
@@ -75,19 +66,10 @@ Failure Sandboxes::Create(const CreateRequest& request, CreateReply* reply) {
     *reply = {.already_exists = true, .info = existing->info};
     return {};
   }
-  // 0711: the command's user must reach its working directory, and see nothing else.
-  if (mkdirat(sandboxes_directory_.get(), request.id.c_str(), 0711) != 0 && errno != EEXIST) {
-    return {ErrorCode::kResource, Describe("create directory", errno)};
-  }
   const BootRecord record{request.id, request.name, request.labels, options_.boot_id,
                           base::UnixNs()};
-  const base::UniqueFd directory = OpenDirectory(request.id);
-  const int error = directory.valid() ? WriteRecord(directory.get(), kBootFile, record,
-                                                    base::Durability::kProcessCrash)
-                                      : errno;
-  if (error != 0) {
-    base::RemoveTreeAt(sandboxes_directory_.get(), request.id);
-    return {ErrorCode::kResource, Describe("write boot record", error)};
+  if (const int error = directories_.Create(record); error != 0) {
+    return {ErrorCode::kResource, Describe("create sandbox", error)};
   }
   SandboxInfo& info = sandboxes_[request.id].info;
   info.id = record.id;
@@ -133,7 +115,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
   arguments.open_files = options_.open_files;
   arguments.self = options_.self;
   arguments.reset_oom_score_adj = options_.reset_oom_score_adj;
-  arguments.directory = OpenDirectory(info.id);
+  arguments.directory = directories_.OpenOne(info.id);
   // Held by the supervisor through its copy of the descriptor: who gets this lock later knows that
   // there is no supervisor any more, whatever its pid means by then.
   if (!arguments.directory.valid() || flock(arguments.directory.get(), LOCK_EX | LOCK_NB) != 0) {

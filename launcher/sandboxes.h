@@ -16,6 +16,7 @@
 #include "launcher/journal.h"
 #include "launcher/protocol.h"
 #include "launcher/records.h"
+#include "launcher/sandbox_directories.h"
 #include "launcher/supervisor_link.h"
 
 namespace boxkeeper::launcher {
@@ -29,7 +30,7 @@ struct Failure {
 template <typename Reply>
 using Done = std::function<void(const Failure&, const Reply&)>;
 
-// Owns everything below `launch/sandboxes` and `launch/trash`, and all children of this process.
+// Owns the sandboxes' directories and all children of this process.
 // One thread: the loop's. The directory is the truth; memory is a copy of it that a restarted
 // launcher makes anew by Load.
 //
@@ -80,15 +81,14 @@ class Sandboxes {
     bool adopted = false;  // the supervisor is not our child: its end comes by the pidfd
     std::vector<Control> controls;  // for an adopted supervisor that is not known by pid yet
     uint64_t check_after_ns = 0;    // kStarting: back-off of CheckStarting
-    uint64_t hunt_until_ns = 0;     // lost without proof: how long to look for what is left of it
+    EventLoop::TimerId check_timer = 0;
+    uint64_t hunt_until_ns = 0;  // lost without proof: how long to look for what is left of it
     std::vector<std::pair<Done<StartReply>, bool>> starts;  // and whether it is a repeat
     std::vector<Done<FenceReply>> fences;
     std::vector<Done<DestroyReply>> destroys;
   };
 
   Sandbox* Find(const std::string& id);
-  base::UniqueFd OpenDirectory(const std::string& id) const;
-
   // Load.
   void LoadOne(const std::string& id, bool same_boot);
   void LoadStarted(Sandbox& sandbox, int directory);
@@ -110,24 +110,23 @@ class Sandboxes {
   ExitRecord MakeEnd(const Sandbox& sandbox, EndKind kind) const;
   void End(Sandbox& sandbox, const ExitRecord& exit, bool write);
   void Remove(Sandbox& sandbox);
-  void EmptyTrash(const std::string& name);
+  void AwaitHelper(pid_t pid);
 
   EventLoop& loop_;
   Journal& journal_;
   const Options options_;
   const Listener listener_;
-  base::UniqueFd sandboxes_directory_;
-  base::UniqueFd trash_directory_;
+  SandboxDirectories directories_;
   base::UniqueFd notices_;  // read end
   base::UniqueFd notices_write_;
   base::UniqueFd input_;  // /dev/null
   std::string notices_buffer_;
   std::map<std::string, Sandbox> sandboxes_;
   std::unordered_map<pid_t, std::string> children_;  // supervisors of ours -> sandbox id
-  std::set<pid_t> helpers_;                          // children that empty the trash
+  std::unordered_map<pid_t, std::string> retired_;   // the same -> directory to recycle after it
+  std::set<pid_t> helpers_;                          // children that remove directories
   std::set<std::string> lost_;  // supervisor (a child) died, its tree is being killed
   bool killing_strays_ = false;
-  uint64_t next_trash_;  // names in the trash, unlike those of an earlier launcher
 };
 
 }  // namespace boxkeeper::launcher

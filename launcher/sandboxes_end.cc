@@ -1,8 +1,5 @@
 // How sandboxes end, and what is done about those that cannot say so themselves.
 
-#include <fcntl.h>
-#include <linux/close_range.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +26,10 @@ void Sandboxes::Reap() {
     const pid_t pid = waitpid(-1, nullptr, WNOHANG);
     if (pid <= 0) break;
     helpers_.erase(pid);
+    if (const auto retired = retired_.find(pid); retired != retired_.end()) {
+      AwaitHelper(directories_.Recycle(retired->second));
+      retired_.erase(retired);
+    }
     if (const auto child = children_.find(pid); child != children_.end()) {
       gone.push_back(child->second);
       children_.erase(child);
@@ -45,7 +46,7 @@ void Sandboxes::Reap() {
 void Sandboxes::OnSupervisorGone(Sandbox& sandbox) {
   if (sandbox.info.state == SandboxState::kEnded) return;
   const std::string id = sandbox.info.id;
-  const base::UniqueFd directory = OpenDirectory(id);
+  const base::UniqueFd directory = directories_.OpenOne(id);
   ExitRecord exit;
   if (ReadRecord(directory.get(), kExitFile, &exit) == ReadResult::kRead) {
     End(sandbox, exit, /*write=*/false);
@@ -132,7 +133,7 @@ ExitRecord Sandboxes::MakeEnd(const Sandbox& sandbox, EndKind kind) const {
 void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
   SandboxInfo& info = sandbox.info;
   if (write) {
-    const base::UniqueFd directory = OpenDirectory(info.id);
+    const base::UniqueFd directory = directories_.OpenOne(info.id);
     const int error = WriteRecord(directory.get(), kExitFile, exit, base::Durability::kPowerLoss);
     // It stands in memory; a later launcher would come to the same end.
     if (error != 0) {
@@ -141,6 +142,7 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
   }
   if (sandbox.adopted && sandbox.pidfd.valid()) loop_.Remove(sandbox.pidfd.get());
   sandbox.pidfd.Reset();
+  loop_.Cancel(sandbox.check_timer);
   sandbox.controls.clear();
   lost_.erase(info.id);
   info.state = SandboxState::kEnded;
@@ -161,49 +163,38 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
   if (!sandbox.destroys.empty()) Remove(sandbox);
 }
 
-// The rename is the moment of removal: a half-emptied sandbox must not be taken for a fresh one.
 void Sandboxes::Remove(Sandbox& sandbox) {
   const std::string id = sandbox.info.id;
   const bool fenced = sandbox.info.state == SandboxState::kCreated ||
                       (sandbox.info.exit && sandbox.info.exit->tree_fenced);
   if (!fenced) KillMarked(id);
   const std::vector<Done<DestroyReply>> destroys = std::exchange(sandbox.destroys, {});
-  const std::string trash = id + "." + std::to_string(next_trash_++);
-  const int error =
-      renameat(sandboxes_directory_.get(), id.c_str(), trash_directory_.get(), trash.c_str()) == 0
-          ? 0
-          : errno;
+  std::string retired;
+  const int error = directories_.Retire(id, &retired);
   if (error != 0 && error != ENOENT) {
     for (const auto& done : destroys) {
       done({ErrorCode::kResource, std::string("remove sandbox: ") + std::strerror(error)}, {});
     }
     return;
   }
+  const auto supervisor = static_cast<pid_t>(sandbox.info.supervisor_pid);
+  const bool recyclable = fenced && !sandbox.adopted;
   sandboxes_.erase(id);
-  EmptyTrash(trash);
+  if (error == 0) {
+    if (!recyclable) {
+      AwaitHelper(directories_.Discard(retired));
+    } else if (children_.contains(supervisor)) {
+      // It still holds the directory's lock.
+      retired_[supervisor] = retired;
+    } else {
+      AwaitHelper(directories_.Recycle(retired));
+    }
+  }
   for (const auto& done : destroys) done({}, {.was_absent = false, .fenced = fenced});
 }
 
-// Removes one directory of the trash at once if it holds only what we put there, else in a helper
-// process: a task may leave a million files. "" = everything that is there.
-void Sandboxes::EmptyTrash(const std::string& name) {
-  if (!name.empty()) {
-    const base::UniqueFd directory(openat(trash_directory_.get(), name.c_str(),
-                                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    for (const char* file : {kBootFile, kStartedFile, kPidFile, kExitFile, "script"}) {
-      unlinkat(directory.get(), file, 0);
-    }
-    unlinkat(directory.get(), kWorkDirectory, AT_REMOVEDIR);
-    if (unlinkat(trash_directory_.get(), name.c_str(), AT_REMOVEDIR) == 0) return;
-  }
-  const pid_t pid = fork();
+void Sandboxes::AwaitHelper(pid_t pid) {
   if (pid > 0) helpers_.insert(pid);
-  // Without a helper the next launcher removes it.
-  if (pid != 0) return;
-  const int trash = dup2(trash_directory_.Release(), 3);
-  syscall(SYS_close_range, 4, ~0u, 0);
-  base::RemoveTreeAt(trash, name.empty() ? "." : name);
-  _exit(0);
 }
 
 }  // namespace boxkeeper::launcher

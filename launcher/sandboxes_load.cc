@@ -1,10 +1,8 @@
 // How a launcher takes over what an earlier one left.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,41 +19,20 @@ constexpr char kBootIdFile[] = "boot_id";
 constexpr uint64_t kFirstCheckNs = 10'000'000;
 constexpr uint64_t kLastCheckNs = 1'000'000'000;
 
-std::vector<std::string> NamesIn(int directory) {
-  std::vector<std::string> names;
-  const int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (copy < 0) return names;
-  DIR* entries = fdopendir(copy);
-  while (const dirent* entry = readdir(entries)) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
-  closedir(entries);
-  return names;
-}
-
-base::UniqueFd MakeDirectoryAt(int parent, const char* name, mode_t mode, std::string* error) {
-  base::UniqueFd fd;
-  if (mkdirat(parent, name, mode) == 0 || errno == EEXIST) {
-    fd.Reset(openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }
-  if (!fd.valid()) *error = std::string(name) + ": " + std::strerror(errno);
-  return fd;
-}
-
 }  // namespace
 
 bool Sandboxes::Load(std::string* error) {
   const int launch = options_.launch_directory.get();
-  sandboxes_directory_ = MakeDirectoryAt(launch, "sandboxes", 0711, error);
-  trash_directory_ = MakeDirectoryAt(launch, "trash", 0700, error);
-  if (!sandboxes_directory_.valid() || !trash_directory_.valid() || !notices_.valid()) {
+  if (!notices_.valid()) {
+    *error = std::string("pipe: ") + std::strerror(errno);
     return false;
   }
-  if (!NamesIn(trash_directory_.get()).empty()) EmptyTrash("");
+  if (!directories_.Open(launch, error)) return false;
+  AwaitHelper(directories_.DiscardOld());
   std::string last_boot;
   base::ReadFileAt(launch, kBootIdFile, 100, &last_boot);
   const bool same_boot = last_boot == options_.boot_id;
-  for (const std::string& id : NamesIn(sandboxes_directory_.get())) LoadOne(id, same_boot);
+  for (const std::string& id : directories_.Ids()) LoadOne(id, same_boot);
   // Only now: had we died before, the next launcher must still see the earlier boot.
   if (!same_boot) {
     base::ReplaceFileAt(launch, kBootIdFile, options_.boot_id, 0600, base::Durability::kPowerLoss);
@@ -65,12 +42,14 @@ bool Sandboxes::Load(std::string* error) {
 
 void Sandboxes::LoadOne(const std::string& id, bool same_boot) {
   if (!IsValidId(id)) return;
-  const base::UniqueFd directory = OpenDirectory(id);
+  const base::UniqueFd directory = directories_.OpenOne(id);
   if (!directory.valid()) return;
   BootRecord boot;
   StartedRecord started;
   ExitRecord exit;
-  const ReadResult boot_read = ReadRecord(directory.get(), kBootFile, &boot);
+  ReadResult boot_read = ReadRecord(directory.get(), kBootFile, &boot);
+  // A recycled file whose new content a power loss has eaten.
+  if (boot_read == ReadResult::kRead && boot.id != id) boot_read = ReadResult::kDamaged;
   const ReadResult started_read = ReadRecord(directory.get(), kStartedFile, &started);
   const ReadResult exit_read = ReadRecord(directory.get(), kExitFile, &exit);
   Sandbox& sandbox = sandboxes_[id];
@@ -124,6 +103,7 @@ void Sandboxes::LoadStarted(Sandbox& sandbox, int directory) {
 }
 
 void Sandboxes::TakePid(Sandbox& sandbox, const PidRecord& record) {
+  if (!sandbox.adopted) loop_.Cancel(sandbox.check_timer);
   sandbox.pid = record;
   sandbox.info.state = SandboxState::kRunning;
   sandbox.info.supervisor_pid = record.supervisor_pid;
@@ -156,7 +136,7 @@ void Sandboxes::CheckStarting(const std::string& id) {
   if (sandbox->adopted ? sandbox->pidfd.valid() : sandbox->info.state != SandboxState::kStarting) {
     return;
   }
-  const base::UniqueFd directory = OpenDirectory(id);
+  const base::UniqueFd directory = directories_.OpenOne(id);
   PidRecord pid;
   const bool has_pid = ReadRecord(directory.get(), kPidFile, &pid) == ReadResult::kRead;
   if (has_pid && sandbox->info.state == SandboxState::kStarting) OnStarted(*sandbox, pid);
@@ -179,7 +159,8 @@ void Sandboxes::CheckStartingLater(Sandbox& sandbox) {
     sandbox.check_after_ns = sandbox.adopted ? kFirstCheckNs : kLastCheckNs;
   }
   const std::string id = sandbox.info.id;
-  loop_.At(base::BootNs() + sandbox.check_after_ns, [this, id] { CheckStarting(id); });
+  sandbox.check_timer =
+      loop_.At(base::BootNs() + sandbox.check_after_ns, [this, id] { CheckStarting(id); });
   sandbox.check_after_ns = std::min(sandbox.check_after_ns * 2, kLastCheckNs);
 }
 

@@ -180,7 +180,6 @@ void Server::OnClient(uint64_t id, uint32_t events) {
   const auto found = clients_.find(id);
   if (found == clients_.end()) return;
   Connection& client = found->second;
-  if ((events & EPOLLOUT) != 0) client.Flush();
   if ((events & ~static_cast<uint32_t>(EPOLLOUT)) == 0) return;
   if (!client.Receive([this, id](const Frame& frame) { Dispatch(id, frame); })) Close(id);
 }
@@ -194,6 +193,8 @@ void Server::Close(uint64_t id) {
 void Server::Settle() {
   std::vector<uint64_t> broken;
   for (auto& [id, client] : clients_) {
+    // Once for all that this turn of the loop has to say.
+    client.Flush();
     if (client.broken()) broken.push_back(id);
     const uint32_t wanted = client.wants_write() ? EPOLLIN | EPOLLOUT : EPOLLIN;
     if (client.SetWatched(wanted)) loop_.Modify(client.fd(), wanted);

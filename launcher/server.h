@@ -42,7 +42,7 @@ class Server {
   bool AcceptOne();
   void OnClient(uint64_t id, uint32_t events);
   void Close(uint64_t id);
-  // After anything was sent: closes who is broken, watches for room where there is none.
+  // At the end of a turn: sends, closes who is broken, watches for room where there is none.
   void Settle();
   void ConsiderIdle();
   void OnIdle();

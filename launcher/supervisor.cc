@@ -56,12 +56,8 @@ class Supervisor {
   }
 
   void Run() {
-    ReserveExitRecord();
     std::string error;
-    if (!Prepare(&error)) {
-      FinishUnstarted(error);
-      return;
-    }
+    if (!Prepare(&error)) FinishUnstarted(error);
     while (!finished_) loop_.RunOnce();
   }
 
@@ -125,11 +121,11 @@ class Supervisor {
   ExitRecord exit_;
 };
 
-// A file of that size is made at the start, so that the end needs no new space; best effort where
-// the file system cannot reserve.
+// A file of that size is made while the command runs, so that the end needs no new space; best
+// effort where the file system cannot reserve. A recycled directory brings one along.
 void Supervisor::ReserveExitRecord() {
   exit_file_.Reset(
-      openat(place_.directory, kExitBeside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+      openat(place_.directory, kExitBeside, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (exit_file_.valid()) {
     fallocate(exit_file_.get(), FALLOC_FL_KEEP_SIZE, 0, kExitBytesReserved);
   }
@@ -236,6 +232,7 @@ void Supervisor::OnStarted() {
     record.supervisor_start_ticks = stat->start_ticks;
   }
   WriteRecord(place_.directory, kPidFile, record, base::Durability::kProcessCrash);
+  ReserveExitRecord();
   for (size_t i = 0; i < Spool::kStreams; ++i) WatchStream(i);
   if (run_timeout_ms_ > 0) {
     loop_.At(exit_.started_boot_ns + run_timeout_ms_ * kMillisecond, [this] { OnRunTimeout(); });
@@ -424,7 +421,6 @@ void Supervisor::FinishUnstarted(const std::string& error) {
   exit_.ended_boot_ns = Now();
   if (workdir_.valid()) RemoveSecretFiles(secret_paths_, account_, workdir_.get());
   WriteExitRecord();
-  while (!finished_) loop_.RunOnce();
 }
 
 // Synced before the name appears: an end that anyone has seen survives a power loss. On an I/O
@@ -479,7 +475,8 @@ void RunSupervisor(SupervisorArguments arguments) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   // Not core-dumped, not traceable by the task's user: it has held secrets.
   prctl(PR_SET_DUMPABLE, 0);
-  Supervisor(std::move(arguments)).Run();
+  // Never deleted: the end of the process does that, and sooner.
+  (new Supervisor(std::move(arguments)))->Run();
   _exit(0);
 }
 
