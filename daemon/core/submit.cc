@@ -85,14 +85,15 @@ void Engine::Submit(std::vector<PreparedTask> items,
 }
 
 v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
+  // Before its violations: a repeat of what an older configuration accepted is still that task.
+  const TaskRow* same = table_.FindBySubmission(item.submission_id);
+  if (same != nullptr && same->digest == item.digest) {
+    return Existing(*same, v1::SubmitResult::DUPLICATE);
+  }
+  const rec::Tombstone* tombstone = table_.FindTombstone(item.submission_id);
+  if (tombstone != nullptr && tombstone->digest() == item.digest) return FromTombstone(*tombstone);
   if (!item.violations.empty()) return Rejected(item.violations);
-  if (TaskRow* same = table_.FindBySubmission(item.submission_id)) {
-    return same->digest == item.digest ? Existing(*same, v1::SubmitResult::DUPLICATE)
-                                       : OtherContent();
-  }
-  if (const rec::Tombstone* tombstone = table_.FindTombstone(item.submission_id)) {
-    return tombstone->digest() == item.digest ? FromTombstone(*tombstone) : OtherContent();
-  }
+  if (same != nullptr || tombstone != nullptr) return OtherContent();
   const KeyEntry* key = table_.FindKey(item.key);
   TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
   const bool live_runs = live != nullptr && !IsTerminal(live->state());

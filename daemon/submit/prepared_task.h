@@ -12,7 +12,8 @@
 namespace boxkeeper::daemon {
 
 struct PreparedTask {
-  // Not empty: rejected; the other members are then meaningless.
+  // Not empty: rejected, unless it repeats a task that was accepted under an older configuration.
+  // Of the other members only submission_id and digest are then set, where the id is a UUID.
   std::vector<providers::FieldViolation> violations;
 
   base::SubmissionId submission_id;
