@@ -39,6 +39,7 @@ std::string ListOf(const std::vector<std::string>& words, std::string_view last)
 }
 
 void ValueReader::Add(const std::string& path, int line, std::string message) {
+  if (problems_->size() >= kProblemsMax) return;
   problems_->push_back({.key = path, .message = std::move(message), .line = line});
 }
 
@@ -215,6 +216,7 @@ bool ValueReader::IsMap(const Value& value, const std::string& path) {
 
 void ValueReader::UnknownKey(const Value::Entry& entry, const std::string& path,
                              const std::vector<std::string>& allowed) {
+  if (problems_->size() >= kProblemsMax) return;
   const std::string hint = DidYouMean(entry.key, allowed);
   const bool plain = Shown(entry.key) == "'" + entry.key + "'";
   Add(Join(path, plain ? entry.key : Shown(entry.key)), entry.line,

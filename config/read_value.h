@@ -12,6 +12,10 @@
 
 namespace boxkeeper::config {
 
+// Beyond so many, further problems are dropped: nobody reads them, and hostile input makes
+// millions.
+inline constexpr size_t kProblemsMax = 1000;
+
 // Every method returns nullopt after adding a problem at `path` with the value's line.
 class ValueReader {
  public:

@@ -11,6 +11,7 @@
 #include <optional>
 #include <regex>
 #include <sstream>
+#include <unordered_map>
 #include <utility>
 
 namespace boxkeeper::config {
@@ -137,6 +138,7 @@ class Builder : public YAML::EventHandler {
     bool key_is_bad = false;  // its value is read and dropped
     std::string key;
     int key_line = 0;
+    std::unordered_map<std::string, int> lines;  // of the keys so far
     std::vector<Value> merges;
   };
 
@@ -153,6 +155,7 @@ class Builder : public YAML::EventHandler {
   }
 
   void Mistake(int line, std::string message) {
+    if (problems_->size() >= kYamlProblemsMax) throw Stop{};
     problems_->push_back({.key = Path(), .message = std::move(message), .line = line});
   }
 
@@ -179,7 +182,7 @@ class Builder : public YAML::EventHandler {
   void Close() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    for (const Value& merge : frame.merges) Merge(merge, &frame.value);
+    for (const Value& merge : frame.merges) Merge(merge, &frame);
     if (frame.anchor != 0) anchors_[frame.anchor] = frame.value;
     Place(std::move(frame.value), /*plain=*/false);
   }
@@ -216,13 +219,12 @@ class Builder : public YAML::EventHandler {
     frame.key_line = key.line;
     frame.key_is_merge = plain && key.text == "<<";
     if (!frame.key_is_merge && !frame.key_is_bad) {
-      for (const Value::Entry& entry : frame.value.entries) {
-        if (entry.key != frame.key) continue;
+      const auto [first, is_new] = frame.lines.emplace(frame.key, key.line);
+      if (!is_new) {
         frame.have_key = true;  // for the path
-        Mistake(key.line, "the key is already there on line " + std::to_string(entry.line) +
+        Mistake(key.line, "the key is already there on line " + std::to_string(first->second) +
                               "; each key may stand once");
         frame.key_is_bad = true;
-        break;
       }
     }
     frame.have_key = true;
@@ -249,9 +251,11 @@ class Builder : public YAML::EventHandler {
   }
 
   // Keys that are already there win.
-  static void Merge(const Value& source, Value* target) {
+  static void Merge(const Value& source, Frame* target) {
     for (const Value::Entry& entry : source.entries) {
-      if (target->Find(entry.key) == nullptr) target->entries.push_back(entry);
+      if (target->lines.emplace(entry.key, entry.line).second) {
+        target->value.entries.push_back(entry);
+      }
     }
   }
 

@@ -10,8 +10,9 @@
 namespace boxkeeper::config {
 
 constexpr size_t kYamlBytesMax = 1 << 20;   // of a file
-constexpr size_t kYamlValuesMax = 100'000;  // after aliases are expanded
+constexpr size_t kYamlValuesMax = 100'000;  // keys too, after aliases are expanded
 constexpr int kYamlDepthMax = 64;
+constexpr size_t kYamlProblemsMax = 1000;  // then reading ends
 
 // The first document of `text` (an empty one is an empty map); a second document is a mistake.
 // Anchors, aliases and merge keys (<<) work. Malformed YAML gives one mistake, with its line. Plain

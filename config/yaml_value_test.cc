@@ -101,6 +101,15 @@ TEST(YamlValueTest, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(Problems("a: 'x"), ElementsAre(HasSubstr("malformed YAML")));
 }
 
+TEST(YamlValueTest, HugeMapsAreReadInTime) {
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "k" + std::to_string(i) + ": \n";
+  EXPECT_THAT(Parse(text).entries, SizeIs(20'000));
+  std::string repeated;
+  for (int i = 0; i < 20'000; ++i) repeated += "k: \n";
+  EXPECT_THAT(Problems(repeated), SizeIs(kYamlProblemsMax));
+}
+
 TEST(YamlValueTest, NoInputCrashesTheParser) {
   const std::string pieces[] = {"[",  "]",  "{",  "}", ":", "- ", "? ", "&a ",   "*a ", "!x ",
                                 "\n", "  ", "\"", "|", "%", ",",  "k",  "---\n", "\t",  "\xff"};

@@ -41,7 +41,10 @@ class Preparation {
     ChooseProvider();
     store::v1::SecretBundle bundle;
     ResolveSecrets(&bundle);
-    if (!task_.violations.empty()) return std::move(task_);
+    if (!task_.violations.empty()) {
+      CutViolations();
+      return std::move(task_);
+    }
     FillRecord();
     TakeFiles(&bundle);
     Seal(bundle);
@@ -51,6 +54,12 @@ class Preparation {
  private:
   void Add(std::string field, std::string description) {
     task_.violations.push_back({std::move(field), std::move(description)});
+  }
+
+  void CutViolations() {
+    if (task_.violations.size() <= kViolationsMax) return;
+    task_.violations.resize(kViolationsMax - 1);
+    Add("task", "has more violations, which are not shown");
   }
 
   void DecodeOverride() {

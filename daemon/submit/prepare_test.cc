@@ -210,6 +210,22 @@ TEST_F(PrepareTest, AnOversizedItemIsRefused) {
   EXPECT_THAT(Violations(spec), IsEmpty());
 }
 
+TEST_F(PrepareTest, HostileItemsGetABoundedAnswer) {
+  v1::TaskSpec arguments = Task();
+  for (int i = 0; i < 10'000; ++i) {
+    arguments.mutable_command()->mutable_argv()->add_args(std::string(1, '\0'));
+  }
+  v1::TaskSpec keys = Task();
+  for (int i = 0; i < 10'000; ++i) {
+    (*keys.mutable_sandbox_override()->mutable_fields())["k" + std::to_string(i)];
+  }
+  for (const v1::TaskSpec& spec : {arguments, keys}) {
+    const std::vector<std::string> violations = Violations(spec);
+    EXPECT_EQ(violations.size(), 100u);
+    EXPECT_EQ(violations.back(), "task: has more violations, which are not shown");
+  }
+}
+
 TEST_F(PrepareTest, FieldsOfANewerClientAreRefusedNotIgnored) {
   v1::TaskSpec spec = Task();
   spec.GetReflection()->MutableUnknownFields(&spec)->AddVarint(999, 1);

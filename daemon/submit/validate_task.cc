@@ -74,6 +74,7 @@ class Validator {
 
  private:
   void Add(std::string field, std::string description) {
+    if (violations_->size() > kViolationsMax) return;  // one too many: Prepare says so
     violations_->push_back({std::move(field), std::move(description)});
   }
 

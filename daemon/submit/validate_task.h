@@ -11,6 +11,7 @@
 namespace boxkeeper::daemon {
 
 inline constexpr size_t kItemBytesMax = 1 << 20;  // of one submission, encoded
+inline constexpr size_t kViolationsMax = 100;     // told of one submission
 
 // Adds every violation of `spec` but those of sandbox_override and of what secrets refer to. Paths
 // are relative to the item
