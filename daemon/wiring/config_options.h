@@ -1,0 +1,23 @@
+// From the configuration to the options of the parts.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "boxkeeper/config/v1/config.pb.h"
+#include "config/load_config.h"
+#include "daemon/core/options.h"
+#include "daemon/service/tls.h"
+#include "daemon/wiring/log_adapter.h"
+
+namespace boxkeeper::daemon {
+
+// Knows the provider types of this build.
+config::LoadOptions MakeLoadOptions();
+
+// `deployment_id` is for status only.
+CoreOptions MakeCoreOptions(const config::v1::Config& config, const std::string& deployment_id);
+LogAdapterOptions MakeLogOptions(const config::v1::Config& config);
+std::optional<TlsFiles> MakeTlsFiles(const config::v1::Config& config);
+
+}  // namespace boxkeeper::daemon

@@ -1,0 +1,167 @@
+#include "daemon/wiring/log_adapter.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/api/api_error.h"
+#include "daemon/wiring/spool_log_stream.h"
+#include "logs/log_path.h"
+#include "logs/redactor.h"
+
+namespace boxkeeper::daemon {
+
+using boost::asio::awaitable;
+
+namespace {
+
+// Size of a file now; 0 if there is none.
+int64_t SizeOf(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(size);
+}
+
+std::vector<logs::Stream> StreamsOf(const v1::LogSpec& spec) {
+  std::vector<logs::Stream> streams;
+  for (const std::string& name : spec.streams()) {
+    if (auto stream = logs::ParseStream(name)) streams.push_back(*stream);
+  }
+  if (streams.empty()) streams = {logs::Stream::kStdout, logs::Stream::kStderr};
+  return streams;
+}
+
+}  // namespace
+
+LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
+    : deps_(std::move(deps)),
+      options_(std::move(options)),
+      growth_({deps_.clock, deps_.files, deps_.loop, deps_.pool}),
+      reader_({deps_.files, deps_.store, deps_.pool}),
+      shipper_({.clock = deps_.clock,
+                .rng = deps_.rng,
+                .files = deps_.files,
+                .store = deps_.store,
+                .journal = *this,
+                .loop = deps_.loop,
+                .pool = deps_.pool,
+                .on_complete =
+                    [this](base::TaskId id) {
+                      const auto found = generations_.find(id);
+                      if (found == generations_.end()) return;
+                      const int64_t generation = found->second;
+                      generations_.erase(found);
+                      deps_.events.LogComplete(generation);
+                    },
+                .on_journal_error = deps_.fatal},
+               options_.shipper) {}
+
+LogAdapter::~LogAdapter() = default;
+
+std::string LogAdapter::Directory(const base::TaskId& id) const {
+  return options_.spool_dir + "/" + id.ToString();
+}
+
+logs::SpoolFiles LogAdapter::Files(const base::TaskId& id) const {
+  return logs::SpoolFilesIn(Directory(id));
+}
+
+logs::Layout LogAdapter::LayoutOf(const LogTask& task) const {
+  return logs::ParseLayout(task.spec.layout()).value_or(options_.layout);
+}
+
+std::shared_ptr<const logs::Redactor> LogAdapter::RedactorOf(const LogTask& task) const {
+  if (!options_.redact || task.secrets.empty()) return nullptr;
+  return std::make_shared<const logs::Redactor>(task.secrets);
+}
+
+provider::v1::SpoolPaths LogAdapter::Spool(const base::TaskId& id) {
+  // One mkdir of a local directory; the supervisor then makes the files.
+  const absl::Status made = deps_.files.MakeDirectories(Directory(id), 0700);
+  if (!made.ok()) base::LogError("cannot make a spool directory", {{"error", made}});
+  const logs::SpoolFiles files = Files(id);
+  provider::v1::SpoolPaths paths;
+  paths.set_stdout_path(files.stdout_path);
+  paths.set_stderr_path(files.stderr_path);
+  paths.set_index_path(files.index_path);
+  paths.set_max_bytes(options_.max_bytes_per_task);
+  paths.set_overflow(options_.overflow);
+  return paths;
+}
+
+void LogAdapter::Track(LogTask task, std::vector<store::v1::LogRecord> resume) {
+  generations_[task.id] = task.generation;
+  logs::ShipJob job;
+  job.task = task.id;
+  job.generation = task.generation;
+  job.spool = Files(task.id);
+  job.layout = LayoutOf(task);
+  job.path = LogPath(task);
+  job.streams = StreamsOf(task.spec);
+  job.redactor = RedactorOf(task);
+  job.accepted_at_ms = task.accepted_at_ms;
+  job.resume = std::move(resume);
+  shipper_.Track(std::move(job));
+}
+
+void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
+  // Of a lost task nobody attested the sizes: what was spooled is what there is.
+  const logs::SpoolFiles files = Files(id);
+  logs::LogEnd known;
+  known.stdout_bytes = static_cast<uint64_t>(std::max(end.stdout_bytes, SizeOf(files.stdout_path)));
+  known.stderr_bytes = static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path)));
+  known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
+  known.exit_record = std::move(end.exit_record);
+  if (generations_.contains(id)) deps_.metrics.log_bytes_dropped += known.dropped_bytes;
+  shipper_.NoteEnd(id, std::move(known));
+  growth_.Wake(id.ToString());
+}
+
+void LogAdapter::Forget(const base::TaskId& id) {
+  generations_.erase(id);
+  shipper_.Forget(id);
+  for (SpoolLogStream* stream : streams_) stream->Forget(id);
+  growth_.Wake(id.ToString());
+  boost::asio::post(deps_.pool, [directory = Directory(id)] {
+    std::error_code error;
+    std::filesystem::remove_all(directory, error);
+    if (error) base::LogWarning("cannot remove a spool directory", {{"error", error.message()}});
+  });
+}
+
+std::string LogAdapter::LogPath(const LogTask& task) const {
+  return task.spec.path().empty() ? logs::DefaultLogPath(task.key, task.id) : task.spec.path();
+}
+
+absl::StatusOr<std::unique_ptr<LogStream>> LogAdapter::Open(
+    const base::TaskId& id, std::function<awaitable<absl::StatusOr<LogTask>>()> describe,
+    std::function<LogEnd()> end, v1::ReadLogRequest request) {
+  return std::make_unique<SpoolLogStream>(*this, id, std::move(describe), std::move(end),
+                                          std::move(request));
+}
+
+void LogAdapter::SetOptions(LogAdapterOptions options) {
+  options.spool_dir = options_.spool_dir;
+  options_ = std::move(options);
+  shipper_.SetOptions(options_.shipper);
+}
+
+void LogAdapter::RefreshMetrics() {
+  deps_.metrics.log_bytes_stored = shipper_.status().stored_bytes;
+}
+
+awaitable<absl::Status> LogAdapter::Stop(base::BootTime deadline) {
+  growth_.Stop();
+  return shipper_.Stop(deadline);
+}
+
+awaitable<absl::Status> LogAdapter::Record(store::v1::LogRecord record) {
+  const absl::Status recorded = co_await deps_.events.RecordLog(std::move(record));
+  // The task was compacted meanwhile: nobody will ask for this record, and Forget is on its way.
+  if (absl::IsNotFound(recorded)) co_return absl::OkStatus();
+  co_return recorded;
+}
+
+}  // namespace boxkeeper::daemon

@@ -1,0 +1,90 @@
+// Between the core and logs/: shipping and reading of tasks' output.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/rng.h"
+#include "daemon/core/log_port.h"
+#include "daemon/metrics/metrics.h"
+#include "logs/growth_watcher.h"
+#include "logs/log_reader.h"
+#include "logs/log_shipper.h"
+#include "logs/object_store.h"
+
+namespace boxkeeper::daemon {
+
+struct LogAdapterOptions {
+  std::string spool_dir;                       // absolute
+  logs::Layout layout = logs::Layout::kPlain;  // of specs that name none
+  int64_t max_bytes_per_task = 0;              // 0 = no limit
+  provider::v1::SpoolPaths::Overflow overflow = provider::v1::SpoolPaths::DROP_MIDDLE;
+  bool redact = true;
+  logs::ShipperOptions shipper;
+};
+
+// All outlive the adapter.
+struct LogAdapterDeps {
+  base::Clock& clock;
+  base::Rng& rng;
+  base::FileSystem& files;
+  logs::ObjectStore& store;
+  LogEvents& events;
+  Metrics& metrics;
+  boost::asio::any_io_executor loop;
+  boost::asio::any_io_executor pool;
+  // The journal refused a record for good.
+  std::function<void(absl::Status)> fatal;
+};
+
+// Lives on the loop. Stop it before the core goes; destroy it after the core's streams are gone.
+class LogAdapter final : public LogPort, private logs::LogJournal {
+ public:
+  LogAdapter(LogAdapterDeps deps, LogAdapterOptions options);
+  ~LogAdapter() override;
+
+  provider::v1::SpoolPaths Spool(const base::TaskId& id) override;
+  void Track(LogTask task, std::vector<store::v1::LogRecord> resume) override;
+  void NoteEnd(const base::TaskId& id, LogEnd end) override;
+  void Forget(const base::TaskId& id) override;
+  std::string LogPath(const LogTask& task) const override;
+  absl::StatusOr<std::unique_ptr<LogStream>> Open(
+      const base::TaskId& id,
+      std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()> describe,
+      std::function<LogEnd()> end, v1::ReadLogRequest request) override;
+
+  // Takes effect for what begins afterwards; `spool_dir` stays.
+  void SetOptions(LogAdapterOptions options);
+  logs::ShipperStatus status() const { return shipper_.status(); }
+  void RefreshMetrics();
+  // Ends followers, begins nothing new, waits for what is in flight.
+  boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
+
+ private:
+  friend class SpoolLogStream;
+
+  boost::asio::awaitable<absl::Status> Record(store::v1::LogRecord record) override;
+  std::string Directory(const base::TaskId& id) const;
+  logs::SpoolFiles Files(const base::TaskId& id) const;
+  logs::Layout LayoutOf(const LogTask& task) const;
+  std::shared_ptr<const logs::Redactor> RedactorOf(const LogTask& task) const;
+
+  LogAdapterDeps deps_;
+  LogAdapterOptions options_;
+  logs::GrowthWatcher growth_;
+  logs::LogReader reader_;
+  absl::flat_hash_map<base::TaskId, int64_t> generations_;  // of tracked tasks
+  std::set<class SpoolLogStream*> streams_;                 // open ones
+  logs::LogShipper shipper_;                                // last: goes first
+};
+
+}  // namespace boxkeeper::daemon

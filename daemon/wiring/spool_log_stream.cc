@@ -1,0 +1,96 @@
+#include "daemon/wiring/spool_log_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "daemon/api/api_error.h"
+
+namespace boxkeeper::daemon {
+
+using boost::asio::awaitable;
+
+SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, Describe describe,
+                               std::function<LogEnd()> end, v1::ReadLogRequest request)
+    : adapter_(adapter),
+      id_(id),
+      describe_(std::move(describe)),
+      end_(std::move(end)),
+      request_(std::move(request)),
+      stream_(request_.stream() == v1::ReadLogRequest::STDERR ? logs::Stream::kStderr
+                                                              : logs::Stream::kStdout) {
+  adapter_.streams_.insert(this);
+}
+
+SpoolLogStream::~SpoolLogStream() { adapter_.streams_.erase(this); }
+
+awaitable<absl::Status> SpoolLogStream::Begin() {
+  absl::StatusOr<LogTask> task = co_await describe_();
+  CO_RETURN_IF_ERROR(task.status());
+  source_.spool = adapter_.Files(id_);
+  source_.redactor = adapter_.RedactorOf(*task);
+  source_.stored = adapter_.shipper_.Stored(id_).value_or(logs::StoredLog());
+  source_.stored.layout = adapter_.LayoutOf(*task);
+  source_.stored.path = adapter_.LogPath(*task);
+  source_.stored.generation = task->generation;
+  offset_ = static_cast<uint64_t>(request_.offset());
+  if (request_.from_case() == v1::ReadLogRequest::kTailLines) {
+    const auto lines = static_cast<uint64_t>(request_.tail_lines());
+    absl::StatusOr<uint64_t> from = co_await adapter_.reader_.TailOffset(source_, stream_, lines);
+    CO_RETURN_IF_ERROR(from.status());
+    offset_ = *from;
+  }
+  begun_ = true;
+  co_return absl::OkStatus();
+}
+
+awaitable<absl::StatusOr<uint64_t>> SpoolLogStream::Spooled() {
+  return adapter_.reader_.SpooledBytes(source_.spool, stream_);
+}
+
+awaitable<absl::StatusOr<logs::LogChunk>> SpoolLogStream::Read() {
+  const LogEnd end = end_();
+  if (end.ended && !source_.final_size.has_value()) {
+    // Of a lost task nobody attested the sizes: what was spooled is what there is.
+    absl::StatusOr<uint64_t> spooled = co_await Spooled();
+    if (!spooled.ok()) co_return spooled.status();
+    const int64_t known = stream_ == logs::Stream::kStdout ? end.stdout_bytes : end.stderr_bytes;
+    source_.final_size = std::max(*spooled, static_cast<uint64_t>(known));
+  }
+  absl::StatusOr<logs::LogChunk> chunk =
+      co_await adapter_.reader_.Read(source_, stream_, offset_, logs::LogReader::kMaxChunk);
+  co_return chunk;
+}
+
+awaitable<absl::StatusOr<v1::ReadLogResponse>> SpoolLogStream::Next() {
+  if (!begun_) {
+    absl::Status begun = co_await Begin();
+    if (!begun.ok()) co_return begun;
+  }
+  v1::ReadLogResponse response;
+  while (true) {
+    // The size first: what comes between the two looks is then no reason to sleep.
+    absl::StatusOr<uint64_t> spooled = co_await Spooled();
+    if (!spooled.ok()) co_return spooled.status();
+    absl::StatusOr<logs::LogChunk> chunk = co_await Read();
+    if (forgotten_) {
+      co_return ApiError(absl::StatusCode::kNotFound, "TASK_NOT_FOUND",
+                         "the task was compacted while its log was read");
+    }
+    if (!chunk.ok()) co_return chunk.status();
+    const bool nothing = chunk->data.empty() && chunk->dropped_bytes == 0 && !chunk->end;
+    if (!nothing || !request_.follow()) {
+      response.set_offset(static_cast<int64_t>(chunk->offset));
+      response.set_dropped_bytes(static_cast<int64_t>(chunk->dropped_bytes));
+      response.set_end(chunk->end || nothing);
+      offset_ = chunk->next();
+      response.set_data(std::move(chunk->data));
+      co_return response;
+    }
+    absl::Status grown = co_await adapter_.growth_.WaitForGrowth(
+        id_.ToString(), source_.spool.path(stream_), *spooled);
+    if (!grown.ok()) co_return grown;
+  }
+}
+
+}  // namespace boxkeeper::daemon
