@@ -64,6 +64,9 @@ class Daemon {
   absl::Status OpenLogs();
   absl::Status OpenCore();
 
+  // Adds what only the process as a whole knows.
+  void DecorateStatus(v1::GetStatusResponse& status) const;
+
   boost::asio::awaitable<void> Start();
   boost::asio::awaitable<absl::Status> StartServing();
   absl::Status Listen();

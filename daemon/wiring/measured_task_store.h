@@ -26,6 +26,7 @@ class MeasuredTaskStore final : public store::TaskStore {
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(store::Position position) override {
     return store_.Read(position);
   }
+  store::Position last_position() const override { return store_.last_position(); }
   bool HasRoomForNewTasks() const override { return store_.HasRoomForNewTasks(); }
 
  private:

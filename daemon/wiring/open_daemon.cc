@@ -95,18 +95,20 @@ absl::Status Daemon::OpenLogs() {
 absl::Status Daemon::OpenCore() {
   prepare_ =
       std::make_shared<const PrepareContext>(MakePrepareContext(config_, providers_, *secrets_));
-  CoreDeps deps{.executor = loop_.get_executor(),
-                .clock = *clock_,
-                .rng = *rng_,
-                .store = *measured_store_,
-                .providers = providers_,
-                .naming = *naming_,
-                .metrics = metrics_,
-                .unseal =
-                    [this](const std::string& box, const base::SubmissionId& submission) {
-                      return Unseal(*sealer_, box, submission);
-                    },
-                .fatal = [](absl::Status status) { LeaveStorageFailed(status); }};
+  CoreDeps deps{
+      .executor = loop_.get_executor(),
+      .clock = *clock_,
+      .rng = *rng_,
+      .store = *measured_store_,
+      .providers = providers_,
+      .naming = *naming_,
+      .metrics = metrics_,
+      .unseal =
+          [this](const std::string& box, const base::SubmissionId& submission) {
+            return Unseal(*sealer_, box, submission);
+          },
+      .fatal = [](absl::Status status) { LeaveStorageFailed(status); },
+      .decorate_status = [this](v1::GetStatusResponse& status) { DecorateStatus(status); }};
   ASSIGN_OR_RETURN(core_,
                    Core::Create(std::move(deps), MakeCoreOptions(*config_, deployment_->id())));
   LogAdapterDeps log_deps{.clock = *clock_,
@@ -121,6 +123,18 @@ absl::Status Daemon::OpenCore() {
   logs_ = std::make_unique<LogAdapter>(std::move(log_deps), MakeLogOptions(*config_));
   core_->SetLogPort(logs_.get());
   return absl::OkStatus();
+}
+
+void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {
+  bool survive = true;
+  for (const auto& [name, provider] : providers_) {
+    survive = survive && provider->tasks_survive_service_stop();
+  }
+  status.set_tasks_survive_service_stop(survive);
+  const logs::ShipperStatus logs = logs_->status();
+  if (logs.last_error.empty()) return;
+  status.add_warnings(
+      absl::StrCat("logs of ", logs.failing, " tasks wait for the log store: ", logs.last_error));
 }
 
 }  // namespace boxkeeper::daemon
