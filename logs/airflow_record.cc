@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "base/utf8.h"
 #include "logs/stored_log.h"
@@ -98,7 +97,9 @@ void AppendEscape(std::string& out, unsigned char c) {
       out += "\\n";
       return;
     default:
-      absl::StrAppendFormat(&out, "\\u%04x", c);
+      out += "\\u00";
+      out += "0123456789abcdef"[c >> 4];
+      out += "0123456789abcdef"[c & 15];
   }
 }
 

@@ -25,15 +25,17 @@ class GrowthWatcherTest : public testing::Test {
     watcher_ = std::make_unique<GrowthWatcher>(
         GrowthWatcher::Deps{clock_, files_, context_.get_executor(), context_.get_executor()});
   }
-  // Where the wait's result will be.
-  std::shared_ptr<std::optional<absl::Status>> Wait(const std::string& topic, uint64_t known_size) {
+  // Where the wait's result will be. `cancel` serves one wait.
+  std::shared_ptr<std::optional<absl::Status>> Wait(
+      const std::string& topic, uint64_t known_size,
+      boost::asio::cancellation_signal* cancel = nullptr) {
     auto result = std::make_shared<std::optional<absl::Status>>();
-    asio::co_spawn(context_,
-                   watcher_->WaitForGrowth(topic, writer_.spool().stdout_path, known_size),
-                   asio::bind_cancellation_slot(
-                       cancel_.slot(), [result](std::exception_ptr error, absl::Status status) {
-                         *result = error ? absl::CancelledError("thrown") : status;
-                       }));
+    asio::co_spawn(
+        context_, watcher_->WaitForGrowth(topic, writer_.spool().stdout_path, known_size),
+        asio::bind_cancellation_slot(cancel ? cancel->slot() : asio::cancellation_slot(),
+                                     [result](std::exception_ptr error, absl::Status status) {
+                                       *result = error ? absl::CancelledError("thrown") : status;
+                                     }));
     clock_.RunUntilIdle();
     return result;
   }
@@ -42,7 +44,6 @@ class GrowthWatcherTest : public testing::Test {
   base::FakeClock clock_{context_};
   base::FaultyFileSystem files_;
   SpoolWriter writer_{files_, "/spool/t"};
-  asio::cancellation_signal cancel_;
   std::unique_ptr<GrowthWatcher> watcher_;
 };
 
@@ -112,8 +113,9 @@ TEST_F(GrowthWatcherTest, DestructionEndsWaits) {
 }
 
 TEST_F(GrowthWatcherTest, AWaitCanBeCancelled) {
-  auto result = Wait("t", 0);
-  cancel_.emit(asio::cancellation_type::terminal);
+  asio::cancellation_signal cancel;
+  auto result = Wait("t", 0, &cancel);
+  cancel.emit(asio::cancellation_type::terminal);
   clock_.RunUntilIdle();
   EXPECT_TRUE(*result);
   writer_.Write(Stream::kStdout, "x", 1);

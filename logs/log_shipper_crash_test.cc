@@ -31,19 +31,19 @@ Phases ChattyTask() {
   Phases phases;
   for (int phase = 0; phase < 4; ++phase) {
     phases.push_back([phase](SpoolWriter& writer) {
-      for (int i = 0; i < 30; ++i) {
-        const std::string line = Line(phase * 30 + i) + "\n";
+      for (int i = 0; i < 12; ++i) {
+        const std::string line = Line(phase * 12 + i) + "\n";
         // Lines are split across reads and phases.
         const size_t half = line.size() / 2;
         const int64_t at = kStart + phase * 10'000 + i / 10;
         writer.Write(Stream::kStdout, line.substr(0, half), at);
-        if (i == 29 && phase < 3) continue;
+        if (i == 11 && phase < 3) continue;
         writer.Write(Stream::kStdout, line.substr(half), at);
         if (i % 7 == 0) writer.Write(Stream::kStderr, absl::StrCat("err ", phase, i, "\n"), at);
       }
     });
     phases.push_back([phase](SpoolWriter& writer) {
-      const std::string line = Line(phase * 30 + 29) + "\n";
+      const std::string line = Line(phase * 12 + 11) + "\n";
       if (phase < 3) {
         writer.Write(Stream::kStdout, line.substr(line.size() / 2),
                      kStart + phase * 10'000 + 9'000);
@@ -59,7 +59,7 @@ bool Play(ShippingWorld& world, const Script& script, int die_at) {
   size_t next_phase = 0;
   bool died = false;
   for (int life = 0; life < 2; ++life) {
-    const ShipperOptions options{.flush_bytes = 700, .flush_bytes_max = 700};
+    const ShipperOptions options{.flush_bytes = 500, .flush_bytes_max = 500};
     ShippingDaemon daemon(world, life == 0 ? std::optional(die_at) : std::nullopt, options);
     daemon.shipper().Track(world.Job(script.layout));
     while (next_phase < script.phases.size() && !daemon.dead()) {
