@@ -17,7 +17,7 @@ TEST(BoundedQueueTest, ConsumesABurstInOrderWithOneWakeUp) {
   asio::io_context context;
   std::vector<int> got;
   BoundedQueue<int> queue(context.get_executor(), {}, [&](int i) { got.push_back(i); });
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(queue.Push(std::move(i)));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(queue.Push(int{i}));
   EXPECT_EQ(queue.size(), 5u);
   EXPECT_EQ(context.poll_one(), 1u);
   EXPECT_EQ(got, (std::vector<int>{0, 1, 2, 3, 4}));
@@ -45,7 +45,7 @@ TEST(BoundedQueueTest, YieldsTheExecutorAfterEachSlice) {
   std::vector<int> order;
   BoundedQueue<int> queue(context.get_executor(), {.bound = 10, .slice = 2},
                           [&](int i) { order.push_back(i); });
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(queue.Push(std::move(i)));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(queue.Push(int{i}));
   asio::post(context, [&] { order.push_back(100); });
   context.run();
   EXPECT_EQ(order, (std::vector<int>{0, 1, 100, 2, 3}));
@@ -77,7 +77,7 @@ TEST(BoundedQueueTest, ManyProducersLoseNothing) {
   std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < kEach; ++i) EXPECT_TRUE(queue.Push(std::move(i)));
+      for (int i = 0; i < kEach; ++i) EXPECT_TRUE(queue.Push(int{i}));
     });
   }
   context.run();

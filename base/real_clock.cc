@@ -25,7 +25,7 @@ BootTime ReadBootClock() {
 
 // The pending wait owns `fire`, so that destroying the io_context frees it (see wait_list.cc).
 struct Timer : std::enable_shared_from_this<Timer> {
-  explicit Timer(asio::any_io_executor executor) : timer(std::move(executor)) {}
+  explicit Timer(const asio::any_io_executor& executor) : timer(executor) {}
 
   void Wait(BootTime t, std::function<void()> fire) {
     auto left = std::max(t - ReadBootClock(), BootClock::duration::zero());
@@ -49,8 +49,8 @@ struct Timer : std::enable_shared_from_this<Timer> {
 
 class RealAlarm final : public Alarm {
  public:
-  explicit RealAlarm(asio::any_io_executor executor)
-      : timer_(std::make_shared<Timer>(std::move(executor))) {}
+  explicit RealAlarm(const asio::any_io_executor& executor)
+      : timer_(std::make_shared<Timer>(executor)) {}
   ~RealAlarm() override { Cancel(); }
 
   void Set(BootTime t, std::function<void()> fire) override {
@@ -79,7 +79,7 @@ class RealClock final : public Clock {
   BootTime Boot() const override { return ReadBootClock(); }
   std::string BootId() const override { return boot_id_; }
   std::unique_ptr<Alarm> NewAlarm(asio::any_io_executor executor) override {
-    return std::make_unique<RealAlarm>(std::move(executor));
+    return std::make_unique<RealAlarm>(executor);
   }
   asio::awaitable<absl::Status> SleepUntil(BootTime t) override { return SleepByAlarm(*this, t); }
 

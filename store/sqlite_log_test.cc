@@ -6,10 +6,9 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 
-#include "base/log.h"
 #include "base/testing/faulty_file_system.h"
+#include "store/testing/sqlite_log_fixture.h"
 #include "store/wal_scan.h"
 
 namespace boxkeeper::store {
@@ -17,27 +16,6 @@ namespace {
 
 using base::FaultyFileSystem;
 using base::FileOperation;
-using Content = std::map<Position, std::string>;
-
-constexpr char kDb[] = "/state.db";
-
-SqliteLogOptions Options() { return {.path = kDb, .ballast_bytes = 0, .room_bytes = 0}; }
-
-Batch Puts(std::vector<PutRecord> puts) {
-  Batch batch;
-  batch.puts = std::move(puts);
-  return batch;
-}
-
-absl::StatusOr<Content> LoadAll(SqliteLog& log) {
-  Content content;
-  absl::Status status = log.Load([&](Position position, std::string_view record) {
-    content[position] = std::string(record);
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return content;
-}
 
 struct SqliteLogTest : testing::Test {
   FaultyFileSystem fs;
@@ -109,117 +87,6 @@ TEST_F(SqliteLogTest, DeletedRecordsAreOverwritten) {
   EXPECT_EQ(fs.Content(kDb)->find(canary), std::string::npos);
 }
 
-// --- crashes ---
-
-// A workload of random batches; remembers the content after each acknowledged one.
-class Workload {
- public:
-  Workload(SqliteLog& log, base::Rng& rng, std::vector<Content>& states)
-      : log_(log), rng_(rng), states_(states) {}
-
-  // Runs up to `n` batches; stops at the first that fails. The one in flight is appended to
-  // `states` too.
-  void Run(int n) {
-    for (int i = 0; i < n; ++i) {
-      Content next = states_.back();
-      Batch batch;
-      Position position = log_.last_position();
-      for (uint64_t k = 0, count = 1 + rng_.Below(4); k < count; ++k) {
-        position += 1 + static_cast<Position>(rng_.Below(3));
-        size_t size = rng_.Below(8) == 0 ? rng_.Below(20'000) : rng_.Below(300);
-        std::string body(size, static_cast<char>('a' + rng_.Below(26)));
-        next[position] = body;
-        batch.puts.push_back({position, std::move(body)});
-      }
-      for (uint64_t k = 0, count = rng_.Below(3); k < count && !next.empty(); ++k) {
-        auto victim = std::next(next.begin(), static_cast<long>(rng_.Below(next.size())));
-        if (victim->first > log_.last_position()) continue;
-        batch.deletes.push_back(victim->first);
-        next.erase(victim);
-      }
-      states_.push_back(next);
-      absl::Status committed = log_.Commit(batch);
-      if (!committed.ok()) return;
-      ++acknowledged;
-      if (rng_.Below(10) == 0 && !log_.Checkpoint().ok()) return;
-    }
-  }
-
-  size_t acknowledged = 0;  // batches since this workload began
-
- private:
-  SqliteLog& log_;
-  base::Rng& rng_;
-  std::vector<Content>& states_;
-};
-
-// After a crash at any operation the content is that of an exact prefix of the batches, with every
-// acknowledged one.
-void CrashAndCompare(uint64_t seed) {
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  auto rng = base::MakeSeededRng(seed);
-  FaultyFileSystem fs;
-  std::vector<Content> states{{}};
-  for (int life = 0; life < 4; ++life) {
-    size_t sure = states.size() - 1;  // the state that must at least be there
-    {
-      if (rng->Below(8) != 0) fs.StopAfter(rng->Below(120));
-      auto log = SqliteLog::Open(fs, Options());
-      if (log.ok()) {
-        auto content = LoadAll(**log);
-        ASSERT_TRUE(content.ok() || fs.stopped()) << content.status();
-        if (content.ok()) {
-          ASSERT_EQ(*content, states.back());
-          Workload workload(**log, *rng, states);
-          workload.Run(12);
-          sure += workload.acknowledged;
-        }
-        fs.Crash(*rng);  // with the log still open
-      } else {
-        ASSERT_TRUE(fs.stopped()) << log.status();
-        fs.Crash(*rng);
-      }
-    }
-    auto log = SqliteLog::Open(fs, Options());
-    ASSERT_TRUE(log.ok()) << log.status();
-    auto content = LoadAll(**log);
-    ASSERT_TRUE(content.ok()) << content.status();
-    size_t found = sure;
-    while (found < states.size() && states[found] != *content) ++found;
-    ASSERT_LT(found, states.size()) << "not a prefix that holds every acknowledged batch";
-    states.resize(found + 1);
-  }
-}
-
-TEST(SqliteLogCrashTest, ReopensAsAnExactPrefixWithEveryAcknowledgedBatch) {
-  base::ScopedLogCapture quiet(base::LogLevel::kError, base::LogFormat::kText,
-                               [](base::LogLevel, std::string_view) {});
-  for (uint64_t seed = 0; seed < 600; ++seed) {
-    CrashAndCompare(seed);
-    if (testing::Test::HasFatalFailure()) return;
-  }
-}
-
-TEST(SqliteLogCrashTest, CrashAtEachOperationOfCreationAndFirstCommit) {
-  for (uint64_t stop = 0; stop < 60; ++stop) {
-    for (uint64_t seed = 0; seed < 5; ++seed) {
-      auto rng = base::MakeSeededRng(seed);
-      FaultyFileSystem fs;
-      fs.StopAfter(stop);
-      bool acknowledged = false;
-      auto log = SqliteLog::Open(fs, Options());
-      if (log.ok()) acknowledged = (*log)->Commit(Puts({{1, "one"}})).ok();
-      fs.Crash(*rng);
-      log = absl::UnknownError("closed");
-      auto again = SqliteLog::Open(fs, Options());
-      ASSERT_TRUE(again.ok()) << "stop " << stop << " seed " << seed << ": " << again.status();
-      auto content = LoadAll(**again);
-      ASSERT_TRUE(content.ok()) << content.status();
-      if (acknowledged) ASSERT_EQ(content->size(), 1u);
-    }
-  }
-}
-
 // --- a full disk ---
 
 TEST_F(SqliteLogTest, AFullDiskRefusesKeepsEverythingAndRecovers) {
@@ -242,37 +109,6 @@ TEST_F(SqliteLogTest, AFullDiskRefusesKeepsEverythingAndRecovers) {
   fs.KillProcess();
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(LoadAll(*log)->size(), 2u);
-}
-
-TEST_F(SqliteLogTest, CrashesOfAFullDiskLoseNothingAcknowledged) {
-  for (uint64_t seed = 0; seed < 150; ++seed) {
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
-    auto rng = base::MakeSeededRng(seed);
-    FaultyFileSystem disk;
-    Content expected;
-    auto opened = SqliteLog::Open(disk, Options());
-    ASSERT_TRUE(opened.ok());
-    for (int i = 1; i <= 20; ++i) {
-      disk.SetCapacity(rng->Below(2) == 0
-                           ? std::optional<uint64_t>(disk.used_bytes() + rng->Below(30'000))
-                           : std::nullopt);
-      std::string body(rng->Below(20'000), static_cast<char>('a' + i));
-      Batch batch = Puts({{(*opened)->last_position() + 1, body}});
-      absl::Status status = (*opened)->Commit(batch);
-      if (status.ok()) {
-        expected[batch.puts[0].position] = body;
-      } else {
-        ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-      }
-      if (rng->Below(6) == 0) ASSERT_TRUE((*opened)->Checkpoint().ok());
-    }
-    disk.Crash(*rng);
-    disk.SetCapacity(std::nullopt);
-    opened = absl::UnknownError("closed");
-    auto again = SqliteLog::Open(disk, Options());
-    ASSERT_TRUE(again.ok()) << again.status();
-    ASSERT_EQ(*LoadAll(**again), expected);
-  }
 }
 
 TEST_F(SqliteLogTest, TheReserveLetsLiveTasksFinishAndIsMadeAgain) {
@@ -415,48 +251,15 @@ TEST_F(SqliteLogTest, ANewerSchemaAndForeignFilesAreRefusedUntouched) {
   EXPECT_EQ(*fs.Content(kDb), foreign);
 }
 
-// Version 0 of this test: the records under another name. Built with our own machinery, then
-// renamed.
-void MakeVersion0(FaultyFileSystem& fs) {
-  {
-    auto log = SqliteLog::Open(fs, Options());
-    ASSERT_TRUE((*log)->Commit(Puts({{1, "one"}, {2, "two"}})).ok());
-  }
-  SqliteVfs vfs(fs);
-  auto db = SqliteConnection::Open(kDb, vfs.name(), false);
-  ASSERT_TRUE(db->Execute("PRAGMA locking_mode=EXCLUSIVE; ALTER TABLE record RENAME TO entry;"
-                          "PRAGMA user_version=0; PRAGMA wal_checkpoint(TRUNCATE);")
-                  .ok());
-}
-
 TEST_F(SqliteLogTest, AnOlderSchemaIsUpgradedAfterABackup) {
   MakeVersion0(fs);
   EXPECT_EQ(Open().code(), absl::StatusCode::kFailedPrecondition);  // no way from 0 by default
   std::string old = *fs.Content(kDb);
-  SqliteLogOptions options = Options();
-  options.migrations = {{0, "ALTER TABLE entry RENAME TO record;"}};
+  SqliteLogOptions options = OptionsWithUpgrade();
   ASSERT_TRUE(Open(options).ok());
   EXPECT_EQ(*LoadAll(*log), (Content{{1, "one"}, {2, "two"}}));
   EXPECT_EQ(*fs.Content("/state.db.v0.backup"), old);
   ASSERT_TRUE(Open(options).ok());  // and stays upgraded
-}
-
-TEST_F(SqliteLogTest, ACrashDuringAnUpgradeLeavesTheOldOrTheNewSchema) {
-  for (uint64_t stop = 0; stop < 40; ++stop) {
-    SCOPED_TRACE(stop);
-    FaultyFileSystem disk;
-    MakeVersion0(disk);
-    auto rng = base::MakeSeededRng(stop);
-    SqliteLogOptions options = Options();
-    options.migrations = {{0, "ALTER TABLE entry RENAME TO record;"}};
-    disk.StopAfter(stop);
-    auto first = SqliteLog::Open(disk, options);
-    disk.Crash(*rng);
-    first = absl::UnknownError("closed");
-    auto second = SqliteLog::Open(disk, options);
-    ASSERT_TRUE(second.ok()) << second.status();
-    EXPECT_EQ(LoadAll(**second)->size(), 2u);
-  }
 }
 
 // --- the real file system ---

@@ -59,7 +59,7 @@ class DbFile {
     if (!state_.failure.ok()) return SQLITE_IOERR_READ;
     auto data = file_->ReadAt(offset, size);
     if (!data.ok()) return state_.Code(data.status(), SQLITE_IOERR_READ);
-    std::memcpy(out, data->data(), data->size());
+    data->copy(out, data->size());
     if (data->size() == size) return SQLITE_OK;
     std::memset(out + data->size(), 0, size - data->size());
     return SQLITE_IOERR_SHORT_READ;

@@ -156,8 +156,8 @@ TEST_F(DeploymentTest, ALostKeyOrAnotherIdIsRefused) {
 }
 
 TEST_F(DeploymentTest, RefusesIdsThatNoLabelCouldHold) {
-  for (std::string id : {std::string(64, 'a'), std::string("a b"), std::string("-a"),
-                         std::string("a."), std::string("a/b"), std::string("ä")}) {
+  for (const std::string& id : {std::string(64, 'a'), std::string("a b"), std::string("-a"),
+                                std::string("a."), std::string("a/b"), std::string("ä")}) {
     EXPECT_EQ(Load(id).status().code(), absl::StatusCode::kInvalidArgument) << id;
   }
   fs.SetContent("/state/identity/id", "a b\n");
