@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.client import end, spec
 from tests.harness.daemon import DAEMON, Daemon
+from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import SLOWNESS, until
 
 
@@ -117,3 +118,19 @@ def test_without_a_config_it_runs_on_embedded_defaults(tmp_path):
     assert done.returncode == 0, done
     version = _run(["--version"])
     assert version.returncode == 0 and version.stdout.strip()
+
+
+def test_a_repeat_that_the_new_configuration_would_refuse_is_still_the_same_task(daemon):
+    client = daemon.client
+    daemon.configure({"profiles": {"gone": {"timeout": "77s"}}})
+    assert daemon.boxctl("reload").returncode == 0
+    item = spec(argv=["true"], override={"profile": "gone"})
+    task = client.run(item)
+    daemon.configure({})
+    assert daemon.boxctl("reload").returncode == 0
+    result = client.submit_all([item])[0]
+    assert (result.outcome, result.id) == (executor_pb2.SubmitResult.DUPLICATE, task.id)
+    item.command.argv.args.append("more")
+    result = client.submit_all([item])[0]
+    assert result.outcome == executor_pb2.SubmitResult.REJECTED
+    assert [v.field for v in result.violations] == ["sandbox_override.profile"]
