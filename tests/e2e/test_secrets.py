@@ -109,3 +109,20 @@ def test_output_is_redacted_without_moving_offsets(daemon):
     expected = f"before {'*' * len(CANARY)} after".encode()
     assert daemon.client.log(task.id) == expected
     assert daemon.stored_log(task) == expected
+
+
+def test_references_are_read_by_the_daemon_where_it_allows_them(tmp_path):
+    (tmp_path / "token").write_text("from-file\n", encoding="utf-8")
+    config = {"secrets": {"allow_env": ["GIVEN"], "allow_files": [f"{tmp_path}/"]}}
+    with Daemon(config, environment={"GIVEN": "from-env"}) as daemon:
+        client = daemon.start().client
+        item = spec(shell='[ "$A" = from-env ] && [ "$B" = from-file ]')
+        item.secrets["A"].env = "GIVEN"
+        item.secrets["B"].file = f"{tmp_path}/token"
+        assert end(client.run(item))[0] == "SUCCEEDED"
+        item = spec(argv=["true"])
+        item.secrets["A"].env = "PATH"
+        item.secrets["B"].file = "/etc/passwd"
+        item.secrets["C"].file = f"{tmp_path}/absent"
+        result = client.submit_all([item])[0]
+        assert sorted(v.field for v in result.violations) == ["secrets.A.env", "secrets.B.file", "secrets.C.file"]
