@@ -7,7 +7,9 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
+#include <thread>
 
 #include "base/core/proc.h"
 #include "launcher/records.h"
@@ -175,6 +177,50 @@ TEST_F(LifeTest, NoLauncherIsNeededWhileTasksRun) {
   EXPECT_EQ(b.exit->Signal(), SIGTERM);
   EXPECT_TRUE(b.exit->stop_requested);
   EXPECT_EQ(Pids("a", "pids", 1).size(), 1u);
+}
+
+// Kills at any moment: whatever was answered stays true, and nothing runs twice.
+TEST_F(LifeTest, RandomKillsOfTheLauncherLoseNothingAndRepeatNothing) {
+  constexpr int kTasks = 60;
+  std::mt19937 random(std::random_device{}());
+  std::vector<LaunchSpec> specs;
+  for (int i = 0; i < kTasks; ++i) {
+    const std::string id = "t" + std::to_string(i);
+    specs.push_back(harness_.Shell(id, "echo ran >> ../../../ran." + id + "; echo out; sleep 0.0" +
+                                           std::to_string(i % 9) + "; exit " + std::to_string(i)));
+  }
+  for (int round = 0; round < 12; ++round) {
+    TestClient client(harness_.state_dir());
+    for (int i = 0; i < kTasks; ++i) {
+      const std::string id = "t" + std::to_string(i);
+      client.Post(CreateRequest{id, id, ""});
+      const base::UniqueFd memfd = MakeSealedMemfd(EncodeLaunchSpec(specs[i]));
+      client.Post(StartRequest{id, "e"}, memfd.get());
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
+    harness_.KillLauncher();
+    harness_.StartLauncher();
+  }
+  int lost = 0;
+  for (int i = 0; i < kTasks; ++i) {
+    const std::string id = "t" + std::to_string(i);
+    harness_.client().Call<CreateReply>(CreateRequest{id, id, ""});
+    const base::UniqueFd memfd = MakeSealedMemfd(EncodeLaunchSpec(specs[i]));
+    harness_.client().Call<StartReply>(StartRequest{id, "e"}, memfd.get());
+    const ExitRecord exit = harness_.WaitForEnd(id);
+    const std::string ran = ReadFileOrEmpty(harness_.state_dir() + "/launch/ran." + id);
+    if (exit.kind == EndKind::kSupervisorLost) {
+      // Killed between the started record and the fork.
+      ++lost;
+      EXPECT_EQ(ran, "") << id;
+      EXPECT_EQ(exit.user_code_started, UserCodeStarted::kUnknown) << id;
+      continue;
+    }
+    EXPECT_EQ(exit.ExitCode(), i) << id << " " << exit.error;
+    EXPECT_EQ(ran, "ran\n") << id;
+    EXPECT_EQ(harness_.Stdout(id), "out\n") << id;
+  }
+  EXPECT_LE(lost, 12);
 }
 
 TEST_F(LifeTest, ALostSupervisorsTreeIsKilledBeforeItIsTold) {

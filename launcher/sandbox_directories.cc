@@ -136,21 +136,23 @@ pid_t SandboxDirectories::Discard(const std::string& retired) {
   unlinkat(directory.get(), kScriptFile, 0);
   unlinkat(directory.get(), kWorkDirectory, AT_REMOVEDIR);
   if (unlinkat(trash_.get(), retired.c_str(), AT_REMOVEDIR) == 0) return 0;
-  return ForkRemoval(retired);
+  return ForkRemoval({retired});
 }
 
+// Only what is there now: the helper works while new ones are made beside it.
 pid_t SandboxDirectories::DiscardOld() {
-  return NamesIn(trash_.get()).empty() ? 0 : ForkRemoval(".");
+  const std::vector<std::string> names = NamesIn(trash_.get());
+  return names.empty() ? 0 : ForkRemoval(names);
 }
 
 // Without a helper (no more processes) the next launcher removes it.
-pid_t SandboxDirectories::ForkRemoval(const std::string& name) {
+pid_t SandboxDirectories::ForkRemoval(const std::vector<std::string>& names) {
   const pid_t pid = fork();
   if (pid != 0) return std::max(pid, 0);
   // The launcher's lock and sockets must not live on here.
   const int trash = dup2(trash_.Release(), 3);
   syscall(SYS_close_range, 4, ~0u, 0);
-  base::RemoveTreeAt(trash, name);
+  for (const std::string& name : names) base::RemoveTreeAt(trash, name);
   _exit(0);
 }
 

@@ -40,7 +40,7 @@ class SandboxDirectories {
  private:
   int MakeSpare(std::string* name);
   bool Clean(const std::string& name) const;
-  pid_t ForkRemoval(const std::string& name);
+  pid_t ForkRemoval(const std::vector<std::string>& names);
 
   base::UniqueFd sandboxes_;
   base::UniqueFd trash_;

@@ -144,11 +144,10 @@ void Sandboxes::CheckStarting(const std::string& id) {
     if (!has_pid) CheckStartingLater(*sandbox);
     return;
   }
-  if (has_pid && Adopt(*sandbox)) return;
-  // The supervisor holds this lock as long as it lives.
+  // The supervisor holds this lock as long as it lives, which no pid can tell so surely.
   if (flock(directory.get(), LOCK_EX | LOCK_NB) == 0) {
     OnSupervisorGone(*sandbox);
-  } else {
+  } else if (!has_pid || !Adopt(*sandbox)) {
     CheckStartingLater(*sandbox);
   }
 }

@@ -64,9 +64,20 @@ std::string LauncherBinary() { return std::filesystem::absolute("launcher/boxlau
 TestClient::TestClient(const std::string& state_dir, bool hello) {
   WaitUntil([&] {
     socket_.Reset(ConnectToLauncher(state_dir));
-    return socket_.valid();
+    return socket_.valid() && (!hello || SayHello(state_dir));
   });
-  if (hello) hello_ = Call<HelloReply>(HelloRequest{kProtocolVersion, state_dir, base::BootId()});
+}
+
+// False when the connection ends first: it was to a launcher that has died, whose socket a fresh
+// fork of it still had for a moment.
+bool TestClient::SayHello(const std::string& state_dir) {
+  parser_ = {};
+  Send(RequestFrame(next_id_++, HelloRequest{kProtocolVersion, state_dir, base::BootId()}));
+  Frame frame;
+  if (!Read(&frame)) return false;
+  const ReplyError error = DecodeError(frame.payload);
+  EXPECT_EQ(error.code, ErrorCode::kOk) << error.message;
+  return Decode(frame.payload, &hello_);
 }
 
 void TestClient::Send(const std::string& bytes, int memfd) {

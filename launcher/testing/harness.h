@@ -50,6 +50,7 @@ class TestClient {
   const HelloReply& hello() const { return hello_; }
 
  private:
+  bool SayHello(const std::string& state_dir);
   // Reads one frame; false at the end of the stream.
   bool Read(Frame* frame);
 
