@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "boxkeeper/v1/admin.grpc.pb.h"
 #include "boxkeeper/v1/executor.grpc.pb.h"
@@ -40,6 +42,27 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Connection& connection) {
         grpc::SslCredentials({connection.ca_pem, connection.key_pem, connection.cert_pem});
   }
   return grpc::CreateCustomChannel(connection.target, credentials, args);
+}
+
+// gRPC's account of a failed connection has several layers; only the innermost says anything.
+std::string Essence(std::string message) {
+  for (const char* shell : {"last error: ", "UNKNOWN: ", "UNAVAILABLE: "}) {
+    const size_t found = message.rfind(shell);
+    if (found != std::string::npos) message = message.substr(found + std::strlen(shell));
+  }
+  return message;
+}
+
+std::string WhatToDo(const std::string& why, bool tls) {
+  if (tls && (absl::StrContains(why, "andshake") || absl::StrContains(why, "Socket closed"))) {
+    return "check that --ca-file fits the server's certificate, and --cert-file and --key-file "
+           "what "
+           "it asks for";
+  }
+  if (!tls && (absl::StrContains(why, "Socket closed") || absl::StrContains(why, "reset"))) {
+    return "the server hung up: if it speaks TLS, give --ca-file";
+  }
+  return "start it, or name it with --server or BOXKEEPER_SERVER";
 }
 
 }  // namespace
@@ -77,17 +100,14 @@ struct Client::Impl {
   absl::Status Unreachable(const std::string& why) const {
     return OwnError(absl::StatusCode::kUnavailable, "UNREACHABLE",
                     absl::StrCat("cannot reach boxkeeperd at ", connection.address, " (", why,
-                                 "); start it, or name it with --server or BOXKEEPER_SERVER"));
+                                 "); ", WhatToDo(why, connection.tls)));
   }
 
   absl::Status ToStatus(const grpc::Status& status) const {
     if (status.ok()) return absl::OkStatus();
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
-      // The transport's word, not the daemon's; of its several only the last says anything.
-      const std::string& message = status.error_message();
-      static const std::string kLast = "last error: ";
-      const size_t last = message.rfind(kLast);
-      return Unreachable(last == std::string::npos ? message : message.substr(last + kLast.size()));
+      return Unreachable(
+          Essence(status.error_message()));  // the transport's word, not the daemon's
     }
     return WithDetails(static_cast<absl::StatusCode>(status.error_code()), status.error_message(),
                        status.error_details());

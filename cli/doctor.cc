@@ -94,7 +94,8 @@ class Examination {
           "run boxlaunch as a service of its own (docs/operations.md)");
     }
     for (const std::string& warning : status.warnings()) {
-      Add(Verdict::kWarn, "daemon", warning, "");
+      // Those of providers come with the providers.
+      if (warning.rfind("provider ", 0) != 0) Add(Verdict::kWarn, "daemon", warning, "");
     }
   }
 

@@ -1,4 +1,5 @@
 // boxctl: a pure client of the daemon's gRPC API.
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -6,6 +7,8 @@
 #include "cli/console.h"
 
 int main(int argc, char** argv) {
+  // gRPC's own log would stand between a command's output; errors reach the user as ours.
+  ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const std::vector<std::string> args(argv + 1, argv + argc);
   return boxkeeper::cli::RunBoxctl(args, boxkeeper::cli::RealConsole());
 }

@@ -118,7 +118,7 @@ class Foreground {
       return write(escape ? escaper.Escape(data) : data);
     });
     if (escape) write(escaper.Finish());
-    if (ErrorReason(status) == "OUTPUT_CLOSED") WantCancel(1);
+    if (ErrorReason(status) == "OUTPUT_CLOSED") WantCancel(1, "nobody reads its output");
     return status;
   }
 
@@ -150,11 +150,12 @@ class Foreground {
     lock.unlock();
     console_.Progress(count == 1 ? "cancelling; Ctrl-C again kills at once"
                                  : "killing; Ctrl-C again stops waiting for it");
-    WantCancel(count);
+    WantCancel(count, "interrupted at the terminal");
   }
 
-  void WantCancel(int level) {
+  void WantCancel(int level, const std::string& why) {
     std::lock_guard lock(mutex_);
+    if (wanted_ == 0) why_ = why;
     wanted_ = std::max(wanted_, level);
     changed_.notify_all();
   }
@@ -166,11 +167,12 @@ class Foreground {
       changed_.wait(lock, [&] { return wanted_ > sent || client.stopped(); });
       if (client.stopped()) return;
       const int level = wanted_;
+      const std::string why = why_;
       lock.unlock();
       v1::CancelTasksRequest request;
       request.add_tasks()->set_id(id_);
       request.set_force(level >= 2);
-      request.set_reason("interrupted at the terminal");
+      request.set_reason(why);
       auto answer = client.CancelTasks(request);
       if (answer.ok()) {
         patience.Answered();
@@ -196,6 +198,7 @@ class Foreground {
   Client* client_ = nullptr;  // the session's, once it is made
   std::string id_;
   int wanted_ = 0;  // 1: cancel, 2: kill
+  std::string why_;
   bool ended_ = false;
   bool gave_up_ = false;
 };

@@ -134,7 +134,7 @@ TEST_F(RunCommandTest, CtrlCCancelsAndFollowsToTheEnd) {
   };
   EXPECT_EQ(Run({"run", "--", "x"}), 125);
   EXPECT_EQ(console_.out(), "cleaned up\n");
-  EXPECT_EQ(console_.err(), "boxctl: CANCELLED/CANCELLED\n");
+  EXPECT_EQ(console_.err(), "boxctl: CANCELLED/CANCELLED: it was cancelled\n");
 }
 
 TEST_F(RunCommandTest, SecondCtrlCKills) {
@@ -161,6 +161,7 @@ TEST_F(RunCommandTest, CancelsWhenNobodyReadsItsOutput) {
     server_.End("task-1", v1::TASK_STATE_CANCELLED, v1::REASON_CANCELLED);
   };
   EXPECT_EQ(Run({"run", "--", "yes"}), 125);
+  EXPECT_EQ(server_.cancels()[0].reason(), "nobody reads its output");
 }
 
 TEST_F(RunCommandTest, EscapesOnlyOnATerminalAndNotWhenRaw) {
@@ -194,11 +195,13 @@ TEST_F(RunCommandTest, MarksWhatTheLimitDropped) {
 TEST_F(RunCommandTest, TimeoutAndSignalAndLoss) {
   WhenFollowed([&] { server_.End("task-1", v1::TASK_STATE_FAILED, v1::REASON_RUN_TIMEOUT); });
   EXPECT_EQ(Run({"run", "--", "x"}), 124);
-  EXPECT_EQ(console_.err(), "boxctl: FAILED/RUN_TIMEOUT\n");
+  EXPECT_EQ(console_.err(), "boxctl: FAILED/RUN_TIMEOUT: it ran longer than its timeout\n");
   followed_ = false;
   WhenFollowed([&] { server_.End("task-2", v1::TASK_STATE_LOST, v1::REASON_SANDBOX_LOST); });
   EXPECT_EQ(Run({"run", "--", "x"}), 125);
-  EXPECT_THAT(console_.err(), EndsWith("boxctl: LOST/SANDBOX_LOST\n"));
+  EXPECT_THAT(
+      console_.err(),
+      EndsWith("boxctl: LOST/SANDBOX_LOST: its sandbox vanished without saying how it ended\n"));
 }
 
 TEST_F(RunCommandTest, RefusalsAre125WithTheirReasonLast) {
