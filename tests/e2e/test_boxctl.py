@@ -104,3 +104,27 @@ def test_cancel_and_events(shared):
     lines = shared.boxctl("events", "--owner", "test:boxctl", "-o", "jsonl").stdout.decode().splitlines()
     states = [json.loads(line)["task"]["state"] for line in lines if json.loads(line)["type"] == "STATE"]
     assert states[0] == "QUEUED" and states[-1] == "CANCELLED"
+
+
+def test_a_foreground_run_shows_each_line_once_across_kill_9(daemon, tmp_path):
+    gate = tmp_path / "gate"
+    script = f"echo one; echo eins >&2; while ! test -e {gate}; do sleep 0.05; done; echo two; echo zwei >&2; exit 5"
+    command = [BOXCTL, "--server", f"unix:{daemon.socket}", "run", "--shell", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"one\n"
+        daemon.kill()
+        gate.touch()
+        daemon.start()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (5, b"two\n", b"eins\nzwei\n")
+
+
+def test_ctrl_c_cancels_and_shows_the_output_to_the_end(shared):
+    script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    command = [BOXCTL, "--server", f"unix:{shared.socket}", "run", "--shell", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (125, b"bye\n")
+    assert err.decode().splitlines()[-1].startswith("boxctl: CANCELLED/CANCELLED: ")
