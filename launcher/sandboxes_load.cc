@@ -117,6 +117,12 @@ bool Sandboxes::Adopt(Sandbox& sandbox) {
   sandbox.pidfd.Reset(base::OpenProcess(static_cast<pid_t>(sandbox.pid.supervisor_pid),
                                         sandbox.pid.supervisor_start_ticks));
   if (!sandbox.pidfd.valid()) return false;
+  // Its start time is a matter of 10 ms; its name makes a mistake impossible.
+  const auto stat = base::ReadProcStat(static_cast<pid_t>(sandbox.pid.supervisor_pid));
+  if (!stat || stat->name != SupervisorName(sandbox.info.id)) {
+    sandbox.pidfd.Reset();
+    return false;
+  }
   const std::string id = sandbox.info.id;
   loop_.Add(sandbox.pidfd.get(), EPOLLIN, [this, id](uint32_t) {
     if (Sandbox* gone = Find(id)) OnSupervisorGone(*gone);

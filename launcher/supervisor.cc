@@ -471,7 +471,7 @@ void RunSupervisor(SupervisorArguments arguments) {
   CloseOthers(arguments);
   setsid();
   umask(022);
-  prctl(PR_SET_NAME, "boxsupervisor");
+  prctl(PR_SET_NAME, SupervisorName(arguments.sandbox_id).c_str());
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   // Not core-dumped, not traceable by the task's user: it has held secrets.
   prctl(PR_SET_DUMPABLE, 0);

@@ -48,6 +48,12 @@ bool TakeNotice(std::string* buffer, Notice* notice) {
   return false;
 }
 
+std::string SupervisorName(const std::string& sandbox_id) {
+  constexpr size_t kIdBytes = 12;
+  return "bx:" + (sandbox_id.size() > kIdBytes ? sandbox_id.substr(sandbox_id.size() - kIdBytes)
+                                               : sandbox_id);
+}
+
 uint64_t PackControl(const Control& control) {
   return static_cast<uint64_t>(control.mode) | static_cast<uint64_t>(control.signal) << 8 |
          std::min(control.grace_ms, kGraceMax) << 16;

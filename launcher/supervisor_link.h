@@ -31,6 +31,9 @@ std::string EncodeNotice(const Notice& notice);
 // Takes the first whole notice off `buffer`; false when there is none. A damaged one is skipped.
 bool TakeNotice(std::string* buffer, Notice* notice);
 
+// The name (comm) of a sandbox's supervisor: at most 15 bytes, the last of the id.
+std::string SupervisorName(const std::string& sandbox_id);
+
 struct Control {
   SignalMode mode = SignalMode::kStop;
   int signal = 0;         // kSend

@@ -22,6 +22,11 @@ TEST(SupervisorLinkTest, NoticesComeOutWholeAndInOrder) {
   EXPECT_EQ(notice.record, "two");
 }
 
+TEST(SupervisorLinkTest, ASupervisorIsNamedByItsSandbox) {
+  EXPECT_EQ(SupervisorName("a"), "bx:a");
+  EXPECT_EQ(SupervisorName("0123456789abcdef0123456789abcdef"), "bx:456789abcdef");
+}
+
 TEST(SupervisorLinkTest, ControlFitsOneWord) {
   const Control control{SignalMode::kSend, 64, 86'400'000};
   const Control again = UnpackControl(PackControl(control));

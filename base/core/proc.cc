@@ -82,9 +82,11 @@ std::optional<ProcStat> ReadProcStat(pid_t pid) {
   const std::string text = ReadProc(pid, "stat");
   // The second field is the name in parentheses, and may itself hold any character.
   const size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
+  const size_t name_begin = text.find('(');
+  if (name_end == std::string::npos || name_begin >= name_end) return std::nullopt;
   ProcStat stat;
   stat.pid = pid;
+  stat.name = text.substr(name_begin + 1, name_end - name_begin - 1);
   // NOLINTNEXTLINE(cert-err34-c): the kernel wrote it.
   const int fields = sscanf(text.c_str() + name_end + 1,
                             " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "

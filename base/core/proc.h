@@ -19,6 +19,7 @@ std::string BootId();
 
 struct ProcStat {
   pid_t pid = 0;
+  std::string name;  // comm, at most 15 bytes
   char state = '?';  // as in proc(5): R S D Z T ...
   pid_t parent = 0;
   pid_t session = 0;

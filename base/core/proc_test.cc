@@ -34,6 +34,7 @@ TEST_F(ProcTest, NamesAProcessByPidAndStart) {
   const auto stat = ReadProcStat(child_);
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->parent, getpid());
+  EXPECT_EQ(stat->name, "proc_test");
   EXPECT_EQ(stat->session, getsid(0));
   EXPECT_TRUE(UniqueFd(OpenProcess(child_, stat->start_ticks)).valid());
   EXPECT_FALSE(UniqueFd(OpenProcess(child_, stat->start_ticks + 1)).valid());
