@@ -258,7 +258,9 @@ absl::StatusOr<v1::TaskSpec> BuildSpec(const SubmitFlags& flags, const Console& 
     spec.mutable_key()->set_name(program);
   } else {
     auto key = base::ParseKey(flags.key);
-    if (!key.ok()) return Wrong("--key", std::string(key.status().message()));
+    if (!key.ok()) {  // its message begins with "key: "
+      return absl::InvalidArgumentError("--" + std::string(key.status().message()));
+    }
     *spec.mutable_key() = *std::move(key);
   }
   RETURN_IF_ERROR(FillOverride(flags, console, spec.mutable_sandbox_override()));

@@ -146,7 +146,7 @@ TEST_F(SpecTest, SaysWhichFlagIsWrong) {
   flags_ = SubmitFlags();
   flags_.key = "job";
   flags_.argv = {"x"};
-  EXPECT_THAT(Error(), HasSubstr("--key: key: has 1 parts"));
+  EXPECT_THAT(Error(), HasSubstr("--key: has 1 parts"));
   flags_ = SubmitFlags();
   flags_.labels = {"x"};
   flags_.argv = {"x"};
