@@ -41,6 +41,21 @@ TEST_F(HostTest, RunsAsAnotherUser) {
   EXPECT_EQ(harness_.Stdout("user"), "12345\n23456\n23456\n12345 400\n12345 700\nread\n");
 }
 
+TEST_F(HostTest, AnotherUserNeedsNoAccessToTheStateDirectory) {
+  fs::permissions(harness_.state_dir(), fs::perms::owner_all);
+  fs::create_directory(harness_.state_dir() + "/launch");
+  fs::permissions(harness_.state_dir() + "/launch", fs::perms::owner_all);
+  harness_.StartLauncher();
+  LaunchSpec spec = harness_.Spec(
+      "closed",
+      {.kind = CommandKind::kScript, .argv = {}, .text = "id -u; cat in; : > out", .lang = "sh"});
+  spec.user = "12345";
+  spec.files = {{"in", 0600, "x", false}};
+  const ExitRecord exit = harness_.RunToEnd("closed", spec);
+  EXPECT_EQ(exit.ExitCode(), 0) << exit.error << harness_.Stderr("closed");
+  EXPECT_EQ(harness_.Stdout("closed"), "12345\nx");
+}
+
 TEST_F(HostTest, ADirectoryOfAnotherUserIsNotRecycled) {
   harness_.StartLauncher();
   LaunchSpec spec = harness_.Shell("first", "true");

@@ -164,7 +164,9 @@ bool MakeArguments(const SandboxPlace& place, const LaunchSpec& spec, const Acco
     *error = Describe("script");
     return false;
   }
-  const std::string path = place.path + "/" + kScriptFile;
+  // Another user may be kept out of the state directory, but stands in `work` already.
+  const bool reach_from_work = account.uid != geteuid() && spec.workdir.empty();
+  const std::string path = (reach_from_work ? ".." : place.path) + "/" + kScriptFile;
   if (command.lang == "python") {
     // Unbuffered, so that what it prints is in the log while it runs.
     *argv = {"python3", "-u", path};

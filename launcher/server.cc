@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kSocket[] = "launch.sock";
 constexpr char kLockFile[] = "lock";
+constexpr mode_t kPassThrough = 0711;
 constexpr int kBacklog = 128;
 constexpr size_t kClientsMax = 64;
 // A launcher that is just leaving gives the lock free within this time.
@@ -83,10 +84,12 @@ Server::Ended Server::Run(std::string* error) {
 
 bool Server::Lock(bool* other_serves, std::string* error) {
   const std::string path = LaunchDirectory(options_.state_dir);
-  if (mkdir(path.c_str(), 0711) == 0 || errno == EEXIST) {
+  if (mkdir(path.c_str(), kPassThrough) == 0 || errno == EEXIST) {
     directory_.Reset(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }
   if (directory_.valid()) {
+    // Whoever has made it: commands of other users pass through.
+    fchmod(directory_.get(), kPassThrough);
     lock_.Reset(openat(directory_.get(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   }
   if (!lock_.valid()) {
