@@ -197,8 +197,7 @@ TEST_F(LogReaderTest, AfterTheSpoolIsGoneTheAirflowStoreHasTheText) {
   EXPECT_EQ(Tail(stored, 0), out.size());
   EXPECT_EQ(Tail(stored, 1), out.size() - big.size() - 1);
   EXPECT_EQ(Tail(stored, 2), out.size() - big.size() - 1 - 8);
-  LogSource stderr_source = stored;
-  EXPECT_EQ(ReadAll(stderr_source, 64, Stream::kStderr).substr(0, 16), "Eline 0\nEline 1\n");
+  EXPECT_EQ(ReadAll(stored, 64, Stream::kStderr).substr(0, 16), "Eline 0\nEline 1\n");
 }
 
 TEST_F(LogReaderTest, ReadingOnInAnAirflowLogCostsWhatItReads) {

@@ -34,7 +34,8 @@ std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {
   std::vector<std::string> contents;
   if (!names.ok()) return contents;
   for (const std::string& name : *names) {
-    const std::string whole = folder + "/" + name;
+    std::string whole = folder;
+    whole.append("/").append(name);
     auto content = store_files.Content(whole);
     if (whole.starts_with(path) && content.ok()) contents.push_back(*std::move(content));
   }
