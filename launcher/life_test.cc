@@ -9,7 +9,6 @@
 #include <fstream>
 #include <random>
 #include <sstream>
-#include <thread>
 
 #include "base/core/proc.h"
 #include "launcher/records.h"
@@ -197,7 +196,7 @@ TEST_F(LifeTest, RandomKillsOfTheLauncherLoseNothingAndRepeatNothing) {
       const base::UniqueFd memfd = MakeSealedMemfd(EncodeLaunchSpec(specs[i]));
       client.Post(StartRequest{id, "e"}, memfd.get());
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
+    client.AwaitReplies(random() % (2 * kTasks));
     harness_.KillLauncher();
     harness_.StartLauncher();
   }
@@ -272,6 +271,14 @@ TEST_F(LifeTest, AnAdoptedSupervisorThatDiesIsNotConfirmedEither) {
   EXPECT_EQ(end.exit->kind, EndKind::kSupervisorLost);
   EXPECT_FALSE(end.exit->tree_fenced);
   WaitUntil([&] { return ProcessIsGone(static_cast<pid_t>(info.command_pid)); });
+}
+
+TEST_F(LifeTest, AStoppedSupervisorIsWokenToKill) {
+  const SandboxInfo info = harness_.Run("z", harness_.Shell("z", kStubborn));
+  const auto pids = Pids("z", "pids", 3);
+  kill(static_cast<pid_t>(info.supervisor_pid), SIGSTOP);
+  EXPECT_TRUE(harness_.client().Call<FenceReply>(FenceRequest{"z"}).info->exit->tree_fenced);
+  ExpectGone(pids);
 }
 
 TEST_F(LifeTest, AStoppedLauncherHoldsNothingUp) {

@@ -1,5 +1,6 @@
 // What a command sees and how its end is told, with a real boxlaunch.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include "base/core/proc.h"
 #include "base/core/spool_format.h"
+#include "base/core/unique_fd.h"
 #include "launcher/testing/harness.h"
 
 namespace boxkeeper::launcher {
@@ -235,6 +237,42 @@ TEST_F(RunTest, BlockWaitsForSpaceAndTheRunTimeoutStillCounts) {
   EXPECT_EQ(exit.stderr_bytes, 0u);
   EXPECT_GE(exit.stdout_bytes, 1u << 20);
   EXPECT_LT(exit.stdout_bytes, (1u << 20) + (1u << 19));
+}
+
+TEST_F(RunTest, BlockGoesOnWhenTheSpoolHasBeenStoredElsewhere) {
+  LaunchSpec spec = harness_.Shell("resume", "head -c 3000000 /dev/zero | tr '\\0' x");
+  spec.log_bytes_max = 1 << 20;
+  spec.overflow = OverflowPolicy::kBlock;
+  harness_.Run("resume", spec);
+  const auto allocated = [&] {
+    struct stat status{};
+    stat(spec.stdout_path.c_str(), &status);
+    return status.st_blocks * 512;
+  };
+  const base::UniqueFd file(open(spec.stdout_path.c_str(), O_WRONLY | O_CLOEXEC));
+  SandboxInfo info;
+  // Whoever stores the output makes room, again and again.
+  WaitUntil([&] {
+    if (allocated() >= 1 << 20) {
+      fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3'000'000);
+    }
+    info = harness_.Inspect("resume");
+    return info.state == SandboxState::kEnded;
+  });
+  EXPECT_EQ(info.exit->ExitCode(), 0);
+  EXPECT_EQ(info.exit->stdout_bytes, 3'000'000u);
+  EXPECT_EQ(info.exit->stdout_dropped_bytes, 0u);
+}
+
+TEST_F(RunTest, OutputThatCannotBeWrittenHoldsTheEndOnlySoLong) {
+  LaunchSpec spec = harness_.Shell("full", "echo lost; echo kept >&2; exit 2");
+  spec.stdout_path = "/dev/full";
+  spec.final_drain_ms = 100;
+  const ExitRecord exit = harness_.RunToEnd("full", spec);
+  EXPECT_EQ(exit.ExitCode(), 2);
+  EXPECT_EQ(exit.stdout_bytes, 0u);
+  EXPECT_EQ(harness_.Stderr("full"), "kept\n");
+  EXPECT_NE(exit.error.find("output was lost"), std::string::npos) << exit.error;
 }
 
 // The most that any process of the sandbox's supervisor has had resident.

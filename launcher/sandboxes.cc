@@ -20,6 +20,7 @@ namespace {
 // Room for the notices of some thousand supervisors that end at once.
 constexpr int kNoticePipeBytes = 1 << 20;
 constexpr size_t kListOverheadBytes = 256;
+constexpr uint64_t kControlRetryNs = 50'000'000;
 
 std::string Describe(const char* what, int error) {
   return std::string(what) + ": " + std::strerror(error);
@@ -242,6 +243,19 @@ void Sandboxes::SendOrQueue(Sandbox& sandbox, const Control& control) {
     sandbox.pidfd.Reset(base::PidfdOpen(static_cast<pid_t>(sandbox.info.supervisor_pid)));
   }
   const int error = SendControl(sandbox.pidfd.get(), control);
+  // One that somebody has stopped could not do its duty.
+  base::PidfdSignal(sandbox.pidfd.get(), SIGCONT);
+  if (error == EAGAIN) {
+    // No room for another queued signal of this user, for now.
+    const std::string id = sandbox.info.id;
+    loop_.At(base::BootNs() + kControlRetryNs, [this, id, control] {
+      Sandbox* again = Find(id);
+      if (again != nullptr && again->info.state != SandboxState::kEnded) {
+        SendOrQueue(*again, control);
+      }
+    });
+    return;
+  }
   // ESRCH: it is gone, which is noticed by itself.
   if (error != 0 && error != ESRCH) {
     journal_.Line("control failed",

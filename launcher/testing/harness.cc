@@ -147,6 +147,13 @@ std::string TestClient::Exchange(uint16_t type, const std::string& payload, int 
   return {};
 }
 
+void TestClient::AwaitReplies(size_t count) {
+  Frame frame;
+  while (count > 0 && Read(&frame)) {
+    if (frame.is_reply()) --count;
+  }
+}
+
 SandboxInfo TestClient::NextEvent(MessageType type, const std::string& id) {
   for (;;) {
     while (!events_.empty()) {

@@ -42,6 +42,8 @@ class TestClient {
   std::string Exchange(uint16_t type, const std::string& payload, int memfd,
                        bool error_allowed = false);
   void Send(const std::string& bytes, int memfd = -1);
+  // Waits for that many replies, whatever they say.
+  void AwaitReplies(size_t count);
   // Waits for the next pushed event of that type about that sandbox.
   SandboxInfo NextEvent(MessageType type, const std::string& id);
   // Waits until the launcher closes the connection.

@@ -1,0 +1,125 @@
+#include "launcher/spool.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace boxkeeper::launcher {
+namespace {
+
+std::string Content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
+
+class SpoolTest : public ::testing::Test {
+ protected:
+  SpoolTest() {
+    spec_.stdout_path = path_ + "/out";
+    spec_.stderr_path = path_ + "/err";
+    spec_.index_path = path_ + "/index";
+  }
+  ~SpoolTest() override { std::filesystem::remove_all(path_); }
+
+  static std::string MakeDirectory() {
+    std::string path = ::testing::TempDir() + "/spool_XXXXXX";
+    return mkdtemp(path.data());
+  }
+  void Open() {
+    std::string error;
+    ASSERT_TRUE(spool_.Open(spec_, &error)) << error;
+  }
+  void Write(size_t stream, const std::string& bytes) {
+    ASSERT_EQ(write(spool_.write_end(stream), bytes.data(), bytes.size()),
+              static_cast<ssize_t>(bytes.size()));
+  }
+
+  const std::string path_ = MakeDirectory();
+  LaunchSpec spec_;
+  Spool spool_;
+};
+
+TEST_F(SpoolTest, MovesWhatIsThereAndSeesTheEnd) {
+  Open();
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEmpty);
+  Write(0, "abc");
+  EXPECT_EQ(spool_.WaitingBytes(0), 3u);
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  spool_.CloseWriteEnds();
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEnd);
+  EXPECT_EQ(spool_.Pump(1), Spool::PumpResult::kEnd);
+  EXPECT_EQ(Content(spec_.stdout_path), "abc");
+  EXPECT_EQ(Content(spec_.index_path).size(), base::kIndexRecordBytes);
+}
+
+TEST_F(SpoolTest, RefusesAFileThatHasBytesOfSomethingElse) {
+  std::ofstream(spec_.stderr_path) << "old";
+  std::string error;
+  EXPECT_FALSE(spool_.Open(spec_, &error));
+  EXPECT_NE(error.find("is not empty"), std::string::npos) << error;
+}
+
+TEST_F(SpoolTest, AFullDiskStallsAndLosesNothing) {
+  spec_.stdout_path = "/dev/full";
+  Open();
+  Write(0, "abc");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kStalled);
+  EXPECT_NE(spool_.stall_reason(), "");
+  EXPECT_EQ(spool_.WaitingBytes(0), 3u);
+  EXPECT_EQ(spool_.bytes(0), 0u);
+  // The other stream is not held up.
+  Write(1, "x");
+  EXPECT_EQ(spool_.Pump(1), Spool::PumpResult::kMoved);
+}
+
+TEST_F(SpoolTest, AFullIndexStallsBeforeMoreIsTaken) {
+  spec_.index_path = "/dev/full";
+  Open();
+  Write(0, "a");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  Write(0, "b");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kStalled);
+  EXPECT_EQ(Content(spec_.stdout_path), "a");
+}
+
+// One stream alone may use the whole limit; both are cut so that their sum stays below it.
+TEST_F(SpoolTest, DropsOnlyWhenBothTogetherReachTheLimit) {
+  spec_.log_bytes_max = 64 * 1024;
+  Open();
+  const std::string chunk(8 * 1024, 'c');
+  const auto feed = [&](size_t stream, int chunks) {
+    for (int i = 0; i < chunks; ++i) {
+      Write(stream, chunk);
+      EXPECT_EQ(spool_.Pump(stream), Spool::PumpResult::kMoved);
+    }
+  };
+  feed(0, 8);
+  EXPECT_EQ(spool_.dropped_bytes(0), 0u);
+  feed(1, 1);
+  EXPECT_EQ(spool_.dropped_bytes(0), 32u * 1024);
+  EXPECT_EQ(spool_.dropped_bytes(1), 0u);
+  feed(1, 7);
+  feed(0, 8);
+  const uint64_t stored =
+      spool_.bytes(0) + spool_.bytes(1) - spool_.dropped_bytes(0) - spool_.dropped_bytes(1);
+  EXPECT_LE(stored, spec_.log_bytes_max + chunk.size());
+  for (const size_t stream : {0, 1}) {
+    const std::string path = stream == 0 ? spec_.stdout_path : spec_.stderr_path;
+    const std::string bytes = Content(path);
+    ASSERT_EQ(bytes.size(), spool_.bytes(stream));
+    const auto drop = base::ParseDropRecord(Content(path + ".drop"));
+    ASSERT_TRUE(drop);
+    EXPECT_EQ(drop->from, 16u * 1024);
+    EXPECT_GE(bytes.size() - drop->to, 16u * 1024);
+    EXPECT_EQ(bytes.substr(drop->to), std::string(bytes.size() - drop->to, 'c'));
+  }
+}
+
+}  // namespace
+}  // namespace boxkeeper::launcher
