@@ -27,7 +27,8 @@ struct LogTask {
   // then stored).
   std::vector<std::string> secrets;
   bool has_secrets = false;
-  bool log_complete = false;  // the log store has every byte
+  bool log_complete = false;                  // the log store has every byte
+  std::vector<store::v1::LogRecord> records;  // journalled ones that are not superseded, in order
 };
 
 struct LogEnd {
@@ -46,8 +47,8 @@ class LogPort {
   // Where a provider with a native spool writes the task's output. The folder is made when it is
   // first needed.
   virtual provider::v1::SpoolPaths Spool(const base::TaskId& id) = 0;
-  // Ships what the spool holds and will hold. `resume`: the newest journalled records of the task.
-  virtual void Track(LogTask task, std::vector<store::v1::LogRecord> resume) = 0;
+  // Ships what the spool holds and will hold, going on after `task.records`.
+  virtual void Track(LogTask task) = 0;
   // The stream sizes are final. A task without output has zeros.
   virtual void NoteEnd(const base::TaskId& id, LogEnd end) = 0;
   // The task is compacted: its spool goes.

@@ -307,13 +307,11 @@ asio::awaitable<absl::StatusOr<LogTask>> Engine::DescribeLog(Generation generati
   task.key = accepted->key();
   task.spec = accepted->spec().log();
   task.accepted_at_ms = row->accepted_at_ms;
-  task.has_secrets = !accepted->secret_names().empty();
+  task.has_secrets = accepted->has_secrets();
   task.log_complete = row->status.log_complete();
   for (const auto& [name, value] : opened->env()) task.secrets.push_back(value);
-  for (const v1::TaskFile& file : opened->files()) {
-    task.has_secrets = true;
-    task.secrets.push_back(file.content());
-  }
+  for (const v1::TaskFile& file : opened->files()) task.secrets.push_back(file.content());
+  for (const LoggedRecord& logged : row->log_records) task.records.push_back(logged.record);
   co_return task;
 }
 
@@ -346,7 +344,11 @@ std::vector<std::string> Engine::NotReadyBecause() const {
   std::vector<std::string> reasons;
   if (!started_) reasons.push_back("starting");
   if (stopping_) reasons.push_back("stopping");
-  if (journal_.out_of_space()) reasons.push_back("the state directory's disk is full");
+  if (journal_.out_of_space()) {
+    reasons.push_back("the state directory's disk is full");
+  } else if (!deps_.store.HasRoomForNewTasks()) {
+    reasons.push_back("the state directory's disk is almost full: new tasks are refused");
+  }
   if (higher_epoch_ > 0) {
     reasons.push_back(
         absl::StrCat("sandboxes of epoch ", higher_epoch_, " exist, this store is at ", epoch_,

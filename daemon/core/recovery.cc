@@ -194,9 +194,7 @@ asio::awaitable<void> Engine::TrackLog(Generation generation) {
     base::LogWarning("log not tracked", {{"error", task.status()}});
     co_return;
   }
-  std::vector<rec::LogRecord> resume;
-  for (const LoggedRecord& logged : row->log_records) resume.push_back(logged.record);
-  log_port_->Track(*std::move(task), std::move(resume));
+  log_port_->Track(*std::move(task));
   if (IsTerminal(row->state())) log_port_->NoteEnd(row->id, MakeLogEnd(*row));
 }
 

@@ -91,7 +91,7 @@ provider::v1::SpoolPaths LogAdapter::Spool(const base::TaskId& id) {
   return paths;
 }
 
-void LogAdapter::Track(LogTask task, std::vector<store::v1::LogRecord> resume) {
+void LogAdapter::Track(LogTask task) {
   generations_[task.id] = task.generation;
   logs::ShipJob job;
   job.task = task.id;
@@ -102,7 +102,7 @@ void LogAdapter::Track(LogTask task, std::vector<store::v1::LogRecord> resume) {
   job.streams = StreamsOf(task.spec);
   job.redactor = RedactorOf(task);
   job.accepted_at_ms = task.accepted_at_ms;
-  job.resume = std::move(resume);
+  job.resume = std::move(task.records);
   shipper_.Track(std::move(job));
 }
 

@@ -53,7 +53,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   ~LogAdapter() override;
 
   provider::v1::SpoolPaths Spool(const base::TaskId& id) override;
-  void Track(LogTask task, std::vector<store::v1::LogRecord> resume) override;
+  void Track(LogTask task) override;
   void NoteEnd(const base::TaskId& id, LogEnd end) override;
   void Forget(const base::TaskId& id) override;
   std::string LogPath(const LogTask& task) const override;

@@ -148,6 +148,7 @@ def test_filters_find_by_label_owner_state_and_key(shared):
     label = {"suite": "filters"}
     done = shared.client.run(spec(argv=["true"], owner="f:1", labels=label, name="filter-a"))
     live = shared.client.submit(spec(argv=forever(), owner="f:2", labels=label, name="filter-b"))
+    shared.client.wait_running(live)
     assert {t.id for t in shared.client.list(labels=label)} == {done.id, live}
     assert {t.id for t in shared.client.list(owner="f:1")} == {done.id}
     assert {t.id for t in shared.client.list(labels=label, states=[task_pb2.TASK_STATE_SUCCEEDED])} == {done.id}
