@@ -76,7 +76,9 @@ class Client:
         check = self.channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=lambda _: b"",
                                          response_deserializer=lambda data: data)
         try:
-            answer = check(None, timeout=2, metadata=self.metadata)
+            # Waiting for the connection keeps the channel polled: between calls that fail at once nobody would notice for
+            # 5 s that the daemon is there.
+            answer = check(None, timeout=2, wait_for_ready=True, metadata=self.metadata)
         except grpc.RpcError:
             return None
         return answer[1] if len(answer) > 1 else 0
