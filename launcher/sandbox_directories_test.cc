@@ -75,7 +75,8 @@ TEST_F(SandboxDirectoriesTest, OneThatATaskHasTouchedDoesNot) {
   for (const std::string& touch : {"touch work/x", "touch x", "chmod 777 work", "rm -r work"}) {
     Create("a");
     const std::string retired = [&] {
-      EXPECT_EQ(system(("cd " + sandbox + " && " + touch).c_str()), 0);
+      const std::string command = "cd " + sandbox + " && " + touch;
+      EXPECT_EQ(system(command.c_str()), 0);
       return Retire("a");
     }();
     directories_.Recycle(retired);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
+#include <cstring>
 
 #include "base/core/bytes.h"
 #include "launcher/tlv.h"
@@ -72,7 +72,8 @@ int SendControl(int pidfd, const Control& control) {
   info.si_pid = getpid();
   info.si_uid = getuid();
   static_assert(sizeof(info.si_value.sival_ptr) == sizeof(uint64_t));
-  info.si_value.sival_ptr = reinterpret_cast<void*>(PackControl(control));
+  const uint64_t word = PackControl(control);
+  std::memcpy(&info.si_value.sival_ptr, &word, sizeof(word));
   return syscall(SYS_pidfd_send_signal, pidfd, ControlSignal(), &info, 0) == 0 ? 0 : errno;
 }
 
