@@ -75,7 +75,7 @@ TEST_F(SandboxDirectoriesTest, OneThatATaskHasTouchedDoesNot) {
   for (const std::string& touch : {"touch work/x", "touch x", "chmod 777 work", "rm -r work"}) {
     Create("a");
     const std::string retired = [&] {
-      const std::string command = "cd " + sandbox + " && " + touch;
+      const std::string command = std::string("cd ").append(sandbox).append(" && ").append(touch);
       EXPECT_EQ(system(command.c_str()), 0);
       return Retire("a");
     }();

@@ -71,9 +71,9 @@ int SendControl(int pidfd, const Control& control) {
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
-  static_assert(sizeof(info.si_value.sival_ptr) == sizeof(uint64_t));
+  static_assert(sizeof(info.si_value) == sizeof(uint64_t));
   const uint64_t word = PackControl(control);
-  std::memcpy(&info.si_value.sival_ptr, &word, sizeof(word));
+  std::memcpy(&info.si_value, &word, sizeof(word));
   return syscall(SYS_pidfd_send_signal, pidfd, ControlSignal(), &info, 0) == 0 ? 0 : errno;
 }
 
