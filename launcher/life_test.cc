@@ -337,6 +337,14 @@ TEST_F(LifeTest, DestroyKillsRemovesAndRepeats) {
   WaitUntil([&] { return std::filesystem::is_empty(trash); });
 }
 
+TEST_F(LifeTest, WhoRemovesTheRecordsIsStillTold) {
+  harness_.Run("own", harness_.Shell("own", "cd ..; rm -rf \"$PWD\"; exit 6"));
+  EXPECT_EQ(harness_.WaitForEnd("own").ExitCode(), 6);
+  const auto supervisor = static_cast<pid_t>(harness_.Inspect("own").supervisor_pid);
+  EXPECT_TRUE(harness_.client().Call<DestroyReply>(DestroyRequest{"own"}).fenced);
+  EXPECT_TRUE(WaitUntil([&] { return ProcessIsGone(supervisor); }));
+}
+
 // Directories are used again: nothing of the old sandbox may be seen in the new one.
 TEST_F(LifeTest, ARecycledDirectoryIsAsIfNew) {
   TestClient& client = harness_.client();

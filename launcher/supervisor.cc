@@ -88,6 +88,7 @@ class Supervisor {
   void OnTreeMayHaveChanged();
   void Drain();
   void Finish();
+  bool DirectoryIsRemoved() const;
   void WriteExitRecord();
   void Notify(NoticeKind kind, const std::string& record);
 
@@ -423,8 +424,16 @@ void Supervisor::FinishUnstarted(const std::string& error) {
   WriteExitRecord();
 }
 
+// Whether the command has removed the sandbox's own directory, as a careless or hostile one of the
+// same user can: no record will ever have a name in it again.
+bool Supervisor::DirectoryIsRemoved() const {
+  struct stat status{};
+  return fstat(place_.directory, &status) == 0 && status.st_nlink == 0;
+}
+
 // Synced before the name appears: an end that anyone has seen survives a power loss. On an I/O
-// error it is tried until it works: an end without a record would be a lie by omission.
+// error it is tried until it works: an end without a record would be a lie by omission. Where no
+// record can be, the notice alone tells the end, and a launcher that misses it that we are gone.
 void Supervisor::WriteExitRecord() {
   const std::string bytes = EncodeRecord(exit_);
   if (!exit_file_.valid()) ReserveExitRecord();
@@ -433,7 +442,7 @@ void Supervisor::WriteExitRecord() {
                            static_cast<ssize_t>(bytes.size()) &&
                        fdatasync(exit_file_.get()) == 0 &&
                        renameat(place_.directory, kExitBeside, place_.directory, kExitFile) == 0;
-  if (written) {
+  if (written || DirectoryIsRemoved()) {
     Notify(NoticeKind::kExited, bytes);
     finished_ = true;
     return;
