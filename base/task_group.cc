@@ -4,9 +4,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/system/system_error.hpp>
 #include <utility>
-#include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/wait_list.h"
@@ -18,6 +17,7 @@ namespace asio = boost::asio;
 // Shared with each child's completion, which may come after the group is gone.
 struct TaskGroup::State {
   struct Child {
+    uint64_t number = 0;
     std::string id;
     asio::cancellation_signal signal;
   };
@@ -26,7 +26,7 @@ struct TaskGroup::State {
 
   void Ended(const std::shared_ptr<Child>& child, std::exception_ptr escaped) {
     if (escaped) LogEscaped(child->id, escaped);
-    children.erase(child);
+    children.erase(child->number);
     if (children.empty()) empty.NotifyAll();
   }
 
@@ -45,7 +45,9 @@ struct TaskGroup::State {
   }
 
   asio::any_io_executor executor;
-  absl::flat_hash_set<std::shared_ptr<Child>> children;
+  // In the order of their spawning: a simulation cancels the same way each time.
+  absl::btree_map<uint64_t, std::shared_ptr<Child>> children;
+  uint64_t next_number = 0;
   WaitList empty;
   bool cancelled = false;
 };
@@ -57,8 +59,9 @@ TaskGroup::~TaskGroup() { Cancel(); }
 
 void TaskGroup::Spawn(std::string id, std::function<asio::awaitable<void>()> run) {
   auto child = std::make_shared<State::Child>();
+  child->number = state_->next_number++;
   child->id = std::move(id);
-  state_->children.insert(child);
+  state_->children.emplace(child->number, child);
   auto ended = [state = state_, child](std::exception_ptr escaped) {
     state->Ended(child, std::move(escaped));
   };
@@ -70,9 +73,9 @@ void TaskGroup::Spawn(std::string id, std::function<asio::awaitable<void>()> run
 void TaskGroup::Cancel() {
   state_->cancelled = true;
   // An emission may end its child, or others, at once.
-  std::vector<std::shared_ptr<State::Child>> children(state_->children.begin(),
-                                                      state_->children.end());
-  for (const auto& child : children) child->signal.emit(asio::cancellation_type::terminal);
+  const auto children = state_->children;
+  for (const auto& [number, child] : children)
+    child->signal.emit(asio::cancellation_type::terminal);
 }
 
 asio::awaitable<absl::Status> TaskGroup::Join(BootTime deadline) {
@@ -82,7 +85,7 @@ asio::awaitable<absl::Status> TaskGroup::Join(BootTime deadline) {
     if (absl::IsDeadlineExceeded(status)) {
       co_return absl::DeadlineExceededError(absl::StrCat(state->children.size(),
                                                          " children still run, one of them ",
-                                                         (*state->children.begin())->id));
+                                                         state->children.begin()->second->id));
     }
     if (!status.ok()) co_return status;
   }

@@ -1,4 +1,5 @@
 // Sandboxes that are to go: destroyed until the provider says so, within its cleanup concurrency.
+#include <algorithm>
 #include <utility>
 
 #include "base/backoff.h"
@@ -6,6 +7,16 @@
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
+namespace {
+
+// After a create whose answer was lost, how long until its sandbox is there and can be found.
+std::chrono::milliseconds Settle(const ProviderState& provider) {
+  const pb::Capabilities& capabilities = provider.provider->capabilities();
+  return std::chrono::milliseconds(
+      std::max(ToMillis(capabilities.create_settle()), ToMillis(capabilities.list_lag())));
+}
+
+}  // namespace
 
 // Journalled first: the wish to destroy survives a crash.
 void Engine::Cleanup(SandboxRow& sandbox) {
@@ -18,65 +29,78 @@ void Engine::Cleanup(SandboxRow& sandbox) {
   journal_.WhenSynced([this, id] {
     SandboxRow* row = table_.FindSandbox(id);
     ProviderState* provider = row == nullptr ? nullptr : FindProvider(row->record.provider());
-    if (provider == nullptr) return;
-    provider->to_destroy.push_back(id);
-    PumpCleanup(*provider);
+    if (provider == nullptr || !provider->destroying.insert(id).second) return;
+    // Without a handle the create may still be on its way: what it made shows after a while.
+    const bool known = !row->record.handle().empty();
+    DestroyLater(*provider, {.id = id}, known ? std::chrono::milliseconds(0) : Settle(*provider));
+  });
+}
+
+// What waits holds no place of cleanup_concurrency.
+void Engine::DestroyLater(ProviderState& provider, Destruction what,
+                          base::BootClock::duration wait) {
+  if (wait.count() == 0) {
+    provider.to_destroy.push_back(what);
+    return PumpCleanup(provider);
+  }
+  Spawn("destroy later", [this, &provider, what, wait]() -> asio::awaitable<void> {
+    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
+    if (!slept.ok()) co_return;
+    provider.to_destroy.push_back(what);
+    PumpCleanup(provider);
   });
 }
 
 void Engine::PumpCleanup(ProviderState& provider) {
   while (!stopping_ && !provider.to_destroy.empty() &&
          provider.destroys_in_flight < provider.limits.cleanup_concurrency) {
-    const base::SandboxId id = provider.to_destroy.front();
+    const Destruction what = provider.to_destroy.front();
     provider.to_destroy.pop_front();
     ++provider.destroys_in_flight;
-    Spawn("destroy", [this, &provider, id] { return DestroySandbox(provider, id); });
+    Spawn("destroy", [this, &provider, what] { return RunDestroy(provider, what); });
   }
 }
 
-// A handle for Destroy. Empty: it does not exist. Without a handle (the create's answer was lost)
-// the name tells, after what may still be on its way has settled, and twice.
-asio::awaitable<absl::StatusOr<std::string>> Engine::HandleForDestroy(base::SandboxId id) {
-  SandboxRow* sandbox = table_.FindSandbox(id);
-  if (sandbox == nullptr) co_return std::string();
-  if (!sandbox->record.handle().empty()) co_return sandbox->record.handle();
-  ProviderState* provider = FindProvider(sandbox->record.provider());
-  const std::string name = deps_.naming.Name(id);
-  const pb::Capabilities& capabilities = provider->provider->capabilities();
-  const std::chrono::milliseconds settle(
-      std::max(ToMillis(capabilities.create_settle()), ToMillis(capabilities.list_lag())));
-  constexpr int kLooks = 2;
-  for (int look = 0; look < kLooks; ++look) {
-    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + settle);
-    if (!slept.ok()) co_return slept;
-    const base::BootTime deadline = CallDeadline(*provider);
-    absl::StatusOr<pb::SandboxView> found = co_await provider->provider->Find(name, deadline);
-    NoteCall(*provider, "find", found.status());
+// OK: it is gone. kNotFound: its name was not found, look once more.
+asio::awaitable<absl::Status> Engine::DestroyOnce(ProviderState& provider, Destruction& what) {
+  SandboxRow* sandbox = table_.FindSandbox(what.id);
+  if (sandbox == nullptr) co_return absl::OkStatus();
+  std::string handle = sandbox->record.handle();
+  if (handle.empty()) {
+    constexpr int kLooks = 2;
+    const std::string name = deps_.naming.Name(what.id);
+    absl::StatusOr<pb::SandboxView> found =
+        co_await provider.provider->Find(name, CallDeadline(provider));
+    NoteCall(provider, "find", found.status());
     if (!found.ok()) co_return found.status();
-    if (found->state() != pb::SandboxView::ABSENT) co_return found->handle();
+    if (found->state() == pb::SandboxView::ABSENT) {
+      if (++what.looks >= kLooks) co_return absl::OkStatus();
+      co_return absl::NotFoundError("not found by its name");
+    }
+    handle = found->handle();
   }
-  co_return std::string();
+  CallScope call(calls_);
+  absl::Status destroyed =
+      co_await provider.provider->Destroy(std::move(handle), CallDeadline(provider));
+  NoteCall(provider, "destroy", destroyed);
+  co_return destroyed;
 }
 
-asio::awaitable<void> Engine::DestroySandbox(ProviderState& provider, base::SandboxId id) {
-  base::Backoff backoff({options_.retry_initial, options_.retry_max}, deps_.rng);
-  while (!stopping_) {
-    absl::StatusOr<std::string> handle = co_await HandleForDestroy(id);
-    absl::Status status = handle.status();
-    if (handle.ok() && !handle->empty()) {
-      CallScope call(calls_);
-      status = co_await provider.provider->Destroy(*handle, CallDeadline(provider));
-      NoteCall(provider, "destroy", status);
-    }
-    if (status.ok()) {
-      if (SandboxRow* gone = table_.FindSandbox(id)) ForgetSandbox(*gone);
-      break;
-    }
-    base::LogWarning("sandbox not destroyed yet", {{"sandbox", id.ToString()}, {"error", status}});
-    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + backoff.Next());
-    if (!slept.ok()) break;
-  }
+asio::awaitable<void> Engine::RunDestroy(ProviderState& provider, Destruction what) {
+  const int looks = what.looks;
+  absl::Status status = co_await DestroyOnce(provider, what);
   --provider.destroys_in_flight;
+  if (status.ok()) {
+    provider.destroying.erase(what.id);
+    if (SandboxRow* gone = table_.FindSandbox(what.id)) ForgetSandbox(*gone);
+  } else if (what.looks > looks) {
+    DestroyLater(provider, what, Settle(provider));
+  } else if (!stopping_) {
+    base::LogWarning("sandbox not destroyed yet",
+                     {{"sandbox", what.id.ToString()}, {"error", status}});
+    const base::BackoffOptions backoff{options_.retry_initial, options_.retry_max};
+    DestroyLater(provider, what, base::BackoffFor(backoff, what.failures++, deps_.rng));
+  }
   PumpCleanup(provider);
 }
 

@@ -39,7 +39,7 @@ void Core::RefreshMetrics() {
     metrics.tasks[state] = engine_->table_.count(static_cast<v1::TaskState>(state));
   }
   metrics.live_sandboxes = static_cast<int64_t>(engine_->table_.sandboxes().size());
-  metrics.unacknowledged_events = engine_->UnacknowledgedEvents();
+  metrics.unacknowledged_events = engine_->table_.unacknowledged_events();
   metrics.event_subscribers = 0;
   for (const auto& [owner, count] : engine_->readers_) metrics.event_subscribers += count;
   metrics.ready = ready();

@@ -143,14 +143,14 @@ void Engine::AddToBatch(const base::SandboxId& id) {
     });
   }
   // Let the other outputs of this sync join first.
-  asio::post(deps_.executor, [this, provider, alive = std::weak_ptr<Calls>(calls_)] {
+  asio::post(deps_.executor, [this, provider, alive = std::weak_ptr<const bool>(alive_)] {
     if (!alive.expired()) FlushBatches(*provider);
   });
 }
 
 void Engine::FlushBatches(ProviderState& provider) {
   const size_t size = std::max<size_t>(1, options_.creation_batch_size);
-  while (!provider.to_create.empty() &&
+  while (!stopping_ && !provider.to_create.empty() &&
          provider.creates_in_flight < provider.limits.create_concurrency) {
     if (!provider.batch_due && provider.to_create.size() < size) return;
     const size_t room = provider.limits.create_concurrency - provider.creates_in_flight;
@@ -180,38 +180,63 @@ pb::CreateRequest Engine::MakeCreateRequest(const SandboxRow& sandbox,
   return request;
 }
 
+void Engine::DropUncreated(SandboxRow& sandbox) {
+  // An earlier process may have sent a create of its own for it: look before it is forgotten.
+  if (sandbox.record.epoch() != epoch_) return Cleanup(sandbox);
+  ForgetSandbox(sandbox);
+}
+
+// nullopt: there is nothing to create.
+asio::awaitable<std::optional<pb::CreateRequest>> Engine::PrepareCreate(base::SandboxId id) {
+  SandboxRow* sandbox = table_.FindSandbox(id);
+  if (sandbox == nullptr) co_return std::nullopt;
+  const Generation generation = sandbox->record.generation();
+  absl::StatusOr<rec::Accepted> accepted = co_await ReadAccepted(generation);
+  sandbox = table_.FindSandbox(id);
+  // Handed over meanwhile: the next start goes on from the intent.
+  if (sandbox == nullptr || stopping_) co_return std::nullopt;
+  TaskRow* row = table_.Find(generation);
+  // Cancelled or expired before the create left.
+  if (row == nullptr || row->state() != v1::TASK_STATE_CREATING) {
+    DropUncreated(*sandbox);
+    co_return std::nullopt;
+  }
+  if (!accepted.ok()) {
+    const std::string why(accepted.status().message());
+    CreateFailed(row, *sandbox, providers::MakeProviderError(pb::TRANSIENT, why, true));
+    co_return std::nullopt;
+  }
+  co_return MakeCreateRequest(*sandbox, accepted->spec());
+}
+
 asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base::SandboxId> ids) {
-  const int count = static_cast<int>(ids.size());
   std::vector<pb::CreateRequest> requests;
   std::vector<base::SandboxId> asked;
   for (const base::SandboxId& id : ids) {
-    SandboxRow* sandbox = table_.FindSandbox(id);
-    if (sandbox == nullptr) continue;
-    const Generation generation = sandbox->record.generation();
-    absl::StatusOr<rec::Accepted> accepted = co_await ReadAccepted(generation);
-    sandbox = table_.FindSandbox(id);
-    TaskRow* row = table_.Find(generation);
-    // Cancelled or expired before the create left: there is nothing to create any more.
-    if (sandbox != nullptr && (row == nullptr || row->state() != v1::TASK_STATE_CREATING)) {
-      ForgetSandbox(*sandbox);
+    std::optional<pb::CreateRequest> request = co_await PrepareCreate(id);
+    if (!request.has_value()) {
+      --provider.creates_in_flight;
       continue;
     }
-    if (sandbox == nullptr || !accepted.ok()) continue;
-    requests.push_back(MakeCreateRequest(*sandbox, accepted->spec()));
+    requests.push_back(*std::move(request));
     asked.push_back(id);
   }
   if (!requests.empty()) {
     CallScope call(calls_);
+    // Each answer frees its place at once: one that hangs does not hold the others'.
     auto done = [this, asked, &provider](size_t i, pb::CreateOutcome outcome) {
+      --provider.creates_in_flight;
       absl::Status status;
       if (outcome.has_error()) status = providers::MakeError(outcome.error());
       NoteCall(provider, "create", status);
-      OnCreateOutcome(asked[i], outcome);
+      // Given up by the hand-over: the next start asks again under the same name.
+      const bool unknown = outcome.has_error() && !outcome.error().proves_no_effect();
+      if (!stopping_ || !unknown) OnCreateOutcome(asked[i], outcome);
+      FlushBatches(provider);
     };
     const base::BootTime deadline = deps_.clock.Boot() + options_.create_timeout;
     co_await provider.provider->Create(std::move(requests), deadline, std::move(done));
   }
-  provider.creates_in_flight -= count;
   --provider.batches_in_flight;
   if (provider.batches_in_flight == 0) provider.batch_due = true;
   FlushBatches(provider);

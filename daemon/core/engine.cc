@@ -67,6 +67,7 @@ Engine::Engine(CoreDeps deps, CoreOptions options)
     state.provider = provider;
     state.batch_alarm = deps_.clock.NewAlarm(deps_.executor);
     state.poll_now = std::make_unique<base::WaitList>(deps_.clock);
+    state.look_ended = std::make_unique<base::WaitList>(deps_.clock);
     state.watcher = std::make_unique<watcher::Watcher>(*provider, deps_.clock, *this,
                                                        watcher::WatcherOptions{});
   }
@@ -94,6 +95,23 @@ Position Engine::Write(const rec::Record& record) {
   return position;
 }
 
+rec::TaskStatus Engine::CopyStatus(const TaskRow& row) const {
+  rec::TaskStatus status = row.status;
+  if (row.status_position < boot_first_position_) {
+    // At a new position they would be taken for times of this boot; the wall times tell.
+    status.clear_started_boot_ms();
+    status.clear_ended_boot_ms();
+    status.clear_not_before_boot_ms();
+  }
+  return status;
+}
+
+void Engine::WakeSuccessor(const TaskRow& row) {
+  const KeyEntry* key = table_.FindKey(row.key);
+  TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
+  if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
+}
+
 bool Engine::Move(TaskRow& row, TaskEvent event,
                   const std::function<void(rec::TaskStatus&)>& edit) {
   const v1::TaskState from = row.state();
@@ -108,7 +126,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
   transition.set_generation(row.generation);
   transition.set_at_ms(NowMs());
   rec::TaskStatus& status = *transition.mutable_status();
-  status = row.status;
+  status = CopyStatus(row);
   status.set_state(*to);
   if (edit) edit(status);
   if (IsTerminal(*to)) {
@@ -119,7 +137,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
   transition.set_event(suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_STATE);
   Write(record);
 
-  ++deps_.metrics.events;
+  if (!suppressed) ++deps_.metrics.events;
   const int slots = static_cast<int>(IsActive(*to)) - static_cast<int>(IsActive(from));
   active_ += slots;
   if (ProviderState* provider = FindProvider(row.provider)) provider->active += slots;
@@ -136,11 +154,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
                                  {"state", StateName(*to)},
                                  {"reason", ReasonName(row.status.reason())}});
   }
-  if (IsFenced(row)) {
-    const KeyEntry* key = table_.FindKey(row.key);
-    TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
-    if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
-  }
+  if (IsFenced(row)) WakeSuccessor(row);
   NotifyChanged(row.generation);
   if (slots < 0) RequestDispatch();
   return true;
@@ -154,14 +168,10 @@ void Engine::Amend(TaskRow& row, v1::EventType type,
   transition.set_generation(row.generation);
   transition.set_at_ms(NowMs());
   transition.set_event(type);
-  *transition.mutable_status() = row.status;
+  *transition.mutable_status() = CopyStatus(row);
   edit(*transition.mutable_status());
   Write(record);
-  if (!was_fenced && IsFenced(row)) {
-    const KeyEntry* key = table_.FindKey(row.key);
-    TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
-    if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
-  }
+  if (!was_fenced && IsFenced(row)) WakeSuccessor(row);
   NotifyChanged(row.generation);
 }
 
@@ -183,6 +193,7 @@ void Engine::WriteSandbox(rec::SandboxRecord record) {
 void Engine::ForgetSandbox(SandboxRow& sandbox) {
   journal_.Delete(sandbox.position);
   if (ProviderState* provider = FindProvider(sandbox.record.provider())) --provider->sandboxes;
+  missing_.erase(sandbox.id);
   const Generation generation = sandbox.record.generation();
   rec::Record gone;
   *gone.mutable_sandbox() = sandbox.record;
@@ -226,22 +237,17 @@ void Engine::OnTimer(int64_t subject, TimerKind kind) {
       return;
     case TimerKind::kRunTimeout:
       if (row->state() == v1::TASK_STATE_RUNNING) {
-        rec::Stop stop;
-        stop.set_reason(v1::REASON_RUN_TIMEOUT);
-        stop.set_message("ran longer than its timeout (seen by the daemon)");
-        stop.set_grace_ms(row->grace_ms < 0 ? options_.cancel_grace.count() : row->grace_ms);
-        RequestStop(*row, std::move(stop));
+        RequestStop(*row, MakeStop(*row, v1::REASON_RUN_TIMEOUT,
+                                   "ran longer than its timeout (seen by the daemon)"));
       }
       return;
     case TimerKind::kHandover: {
       const KeyEntry* key = table_.FindKey(row->key);
       TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
       if (live == nullptr || live == row) return;
-      rec::Stop stop;
-      stop.set_reason(v1::REASON_CANCELLED);
-      stop.set_message(
-          absl::StrCat("its successor ", row->id.ToString(), " waited for handover_grace"));
-      CancelRow(*live, std::move(stop));
+      CancelRow(*live, MakeStop(*live, v1::REASON_CANCELLED,
+                                absl::StrCat("its successor ", row->id.ToString(),
+                                             " waited for handover_grace")));
       return;
     }
   }
@@ -306,16 +312,13 @@ void Engine::LeaseLapsed(TaskRow& row) {
   if (IsTerminal(row.state())) return;
   auto reader = readers_.find(row.owner->name);
   const bool renewed = !row.owner->name.empty() && reader != readers_.end() && reader->second > 0;
-  if (renewed || !row.lease_cancels) {
+  if (renewed) {
     const std::chrono::milliseconds ttl(row.lease_ttl_ms);
     timers_.Set(row.generation, TimerKind::kLease,
                 deps_.clock.Boot() + std::max(ttl, kLeaseCheckMin));
     return;
   }
-  rec::Stop stop;
-  stop.set_reason(v1::REASON_CLIENT_LOST);
-  stop.set_message("its client did not renew the lease");
-  CancelRow(row, std::move(stop));
+  CancelRow(row, MakeStop(row, v1::REASON_CLIENT_LOST, "its client did not renew the lease"));
 }
 
 }  // namespace boxkeeper::daemon

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -30,6 +31,13 @@ namespace boxkeeper::daemon {
 namespace asio = boost::asio;
 namespace pb = ::boxkeeper::provider::v1;
 namespace rec = ::boxkeeper::store::v1;
+
+// One sandbox that is to go.
+struct Destruction {
+  base::SandboxId id;
+  int failures = 0;
+  int looks = 0;  // times that it was not found by its name, where the handle is not known
+};
 
 // One provider as the core sees it.
 struct ProviderState {
@@ -52,8 +60,13 @@ struct ProviderState {
   std::unique_ptr<base::Alarm> batch_alarm;
   bool batch_due = false;  // creation_batch_wait has passed for the oldest item
 
-  std::deque<base::SandboxId> to_destroy;
+  std::deque<Destruction> to_destroy;  // due now
+  absl::flat_hash_set<base::SandboxId>
+      destroying;  // in to_destroy, in flight, or waiting to be due
   int destroys_in_flight = 0;
+
+  int looks_in_flight = 0;  // Inspect
+  std::unique_ptr<base::WaitList> look_ended;
 
   std::unique_ptr<base::WaitList> poll_now;
   std::unique_ptr<watcher::Watcher> watcher;
@@ -94,6 +107,10 @@ class Engine : public watcher::Subject {
   bool Move(TaskRow& row, TaskEvent event, const std::function<void(rec::TaskStatus&)>& edit);
   // The same for changes of the status that are no move (fenced, log complete).
   void Amend(TaskRow& row, v1::EventType type, const std::function<void(rec::TaskStatus&)>& edit);
+  // A copy to be edited and journalled anew.
+  rec::TaskStatus CopyStatus(const TaskRow& row) const;
+  // `row` ended and is fenced: who waits for its key may go on.
+  void WakeSuccessor(const TaskRow& row);
   Position Write(const rec::Record& record);
   void WriteSandbox(rec::SandboxRecord record);
   // Erases the sandbox from store and memory: it is gone.
@@ -135,7 +152,10 @@ class Engine : public watcher::Subject {
   void AddToBatch(const base::SandboxId& id);
   void FlushBatches(ProviderState& provider);
   asio::awaitable<void> RunBatch(ProviderState& provider, std::vector<base::SandboxId> ids);
+  asio::awaitable<std::optional<pb::CreateRequest>> PrepareCreate(base::SandboxId id);
   pb::CreateRequest MakeCreateRequest(const SandboxRow& sandbox, const v1::SandboxSpec& spec) const;
+  // No create of it is on its way as far as this process knows, and none had an effect.
+  void DropUncreated(SandboxRow& sandbox);
 
   // --- launch.cc: from a create outcome to the attested start ---
   void OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome& outcome);
@@ -145,12 +165,21 @@ class Engine : public watcher::Subject {
   asio::awaitable<void> RunStart(Generation generation);
   asio::awaitable<bool> StartOnce(Generation generation, pb::LaunchRequest launch, int tries);
   asio::awaitable<absl::StatusOr<pb::LaunchRequest>> MakeLaunch(Generation generation);
+  asio::awaitable<void> WaitWhileStarting(Generation generation, base::BootClock::duration wait);
   asio::awaitable<absl::StatusOr<rec::Accepted>> ReadAccepted(Generation generation);
   asio::awaitable<absl::StatusOr<rec::SecretBundle>> OpenSecrets(Generation generation);
 
   // --- observe.cc: what providers attest -> transitions ---
   void OnHint(ProviderState& provider, const providers::ProviderHint& hint);
-  asio::awaitable<void> InspectNow(base::SandboxId id);
+  // Inspect, at most status_concurrency at a time.
+  asio::awaitable<absl::StatusOr<pb::SandboxView>> Look(ProviderState& provider,
+                                                        std::string handle);
+  // Looks and applies what it sees, which it also returns.
+  asio::awaitable<absl::StatusOr<pb::SandboxView>> InspectNow(base::SandboxId id);
+  void SpawnInspect(base::SandboxId id);
+  // True if this is the second direct look-up, list_lag after the first, that did not find it.
+  bool AbsentAgain(const base::SandboxId& id, const ProviderState& provider);
+  void NoteLate(TaskRow& row, const pb::SandboxView& view);
   void Observe(SandboxRow& sandbox, const pb::SandboxView& view);
   void ArmRunTimeout(TaskRow& row);
   void Finish(TaskRow& row, const pb::ExitRecord& exit);
@@ -170,7 +199,9 @@ class Engine : public watcher::Subject {
   void RequestStop(TaskRow& row, rec::Stop stop);
   void SpawnStop(Generation generation);
   asio::awaitable<void> RunStop(Generation generation);
-  asio::awaitable<bool> FenceIfNeverStarted(base::SandboxId id, Generation generation);
+  rec::Stop MakeStop(const TaskRow& row, v1::Reason reason, std::string message) const;
+  asio::awaitable<bool> FenceStopped(base::SandboxId id, Generation generation,
+                                     pb::SandboxView view);
   void FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit);
   asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> CancelTasks(
       v1::CancelTasksRequest request);
@@ -181,9 +212,10 @@ class Engine : public watcher::Subject {
 
   // --- cleanup.cc: sandboxes that are to go ---
   void Cleanup(SandboxRow& sandbox);
+  void DestroyLater(ProviderState& provider, Destruction what, base::BootClock::duration wait);
   void PumpCleanup(ProviderState& provider);
-  asio::awaitable<void> DestroySandbox(ProviderState& provider, base::SandboxId id);
-  asio::awaitable<absl::StatusOr<std::string>> HandleForDestroy(base::SandboxId id);
+  asio::awaitable<void> RunDestroy(ProviderState& provider, Destruction what);
+  asio::awaitable<absl::Status> DestroyOnce(ProviderState& provider, Destruction& what);
 
   // --- events.cc: streams, acknowledgement, adoption ---
   absl::StatusOr<std::unique_ptr<EventReader>> WatchEvents(v1::WatchEventsRequest request);
@@ -206,7 +238,6 @@ class Engine : public watcher::Subject {
   absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request);
   asio::awaitable<absl::StatusOr<LogTask>> DescribeLog(Generation generation);
   v1::GetCapacityResponse GetCapacity();
-  int64_t UnacknowledgedEvents() const;
   void AddSandbox(const std::string& provider, const pb::SandboxView& view,
                   v1::ListSandboxesResponse& response);
   v1::GetStatusResponse GetStatus();
@@ -219,8 +250,12 @@ class Engine : public watcher::Subject {
   // --- retention.cc ---
   asio::awaitable<void> RetentionLoop();
   void Sweep();
-  bool MayCompact(const TaskRow& row) const;
+  bool MayCompact(const TaskRow& row, int64_t ended_boot_ms) const;
   void Compact(TaskRow& row);
+  bool FoldStream(const std::string& owner);
+  bool FoldIdleStreams();
+  // A new owner's stream begins where the folded ones end.
+  void BeginStream(const std::string& owner);
   void DropTombstones();
   void WriteMeta();
 
@@ -230,6 +265,7 @@ class Engine : public watcher::Subject {
   void Resume(TaskRow& row);
   void ResumeSandbox(SandboxRow& sandbox);
   asio::awaitable<void> OpenProvider(ProviderState& provider);
+  asio::awaitable<void> ResumeReady(base::SandboxId id, Generation generation);
   asio::awaitable<void> ResumeStarting(base::SandboxId id, Generation generation);
   asio::awaitable<void> HandOver(base::BootTime deadline);
   asio::awaitable<void> TrackLog(Generation generation);
@@ -259,14 +295,17 @@ class Engine : public watcher::Subject {
   absl::Time started_at_;
 
   // Who waits for a task's next durable change (WaitTask), and who for events.
-  absl::flat_hash_map<Generation, std::vector<std::weak_ptr<base::WaitList>>> waiters_;
+  absl::btree_map<Generation, std::vector<std::weak_ptr<base::WaitList>>> waiters_;
   std::shared_ptr<std::vector<Generation>> changed_;  // in the journal's open batch
   int64_t changed_batch_ = -1;
   std::shared_ptr<base::WaitList> events_changed_;
   std::map<std::string, int> readers_;                     // open event streams by owner
   absl::btree_set<std::pair<int64_t, Generation>> ended_;  // (end in boot ms, task): for retention
   std::pair<int64_t, Generation> swept_to_{INT64_MIN, 0};  // where the last sweep of ended_ stopped
+  int sweeps_ = 0;
   std::shared_ptr<Calls> calls_;
+  // Expires with the engine: for what may be run or destroyed after it.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 
   // Last: its coroutines use everything above.
   base::TaskGroup group_;

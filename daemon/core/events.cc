@@ -1,4 +1,5 @@
 // Event streams: reading from a cursor, acknowledgement, adoption.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,7 +19,7 @@ class TableReader : public EventReader {
  public:
   TableReader(Engine* engine, std::string owner, bool all, Position after)
       : engine_(engine),
-        alive_(engine->calls_),
+        alive_(engine->alive_),
         owner_(std::move(owner)),
         all_(all),
         after_(after) {
@@ -37,10 +38,12 @@ class TableReader : public EventReader {
     v1::WatchEventsResponse response;
     while (true) {
       if (engine_->stopping_) co_return Stopping();
-      if (Floor() > after_ && !all_) co_return Gone();
+      if (!all_ && !FollowFloor()) co_return Gone();
       const std::vector<std::pair<Position, EventEntry>> entries = Collect(max);
       for (const auto& [position, entry] : entries) {
         absl::StatusOr<v1::Task> task = co_await engine_->View(entry.generation, &entry);
+        // Any other failure must not look like a gap: the client comes again.
+        if (!task.ok() && !absl::IsNotFound(task.status())) co_return task.status();
         after_ = position;
         if (!task.ok()) continue;  // compacted meanwhile; the floor tells the client
         v1::Event& event = *response.add_events();
@@ -60,9 +63,18 @@ class TableReader : public EventReader {
   bool AtEnd() const override { return Collect(1).empty(); }
 
  private:
+  // Of a stream that is not there, folded floors tell: it may be one of them.
   Position Floor() const {
     const OwnerStream* stream = engine_->table_.FindStream(owner_);
-    return stream == nullptr ? 0 : stream->floor;
+    return stream == nullptr ? engine_->table_.folded_floor() : stream->floor;
+  }
+
+  // False if events after `after_` are gone. A stream that was not there had nothing to lose.
+  bool FollowFloor() {
+    if (absent_) after_ = std::max(after_, Floor());
+    if (Floor() > after_) return false;
+    absent_ = engine_->table_.FindStream(owner_) == nullptr;
+    return true;
   }
 
   absl::Status Gone() const {
@@ -97,7 +109,8 @@ class TableReader : public EventReader {
   }
 
   Engine* engine_;
-  std::weak_ptr<Calls> alive_;
+  std::weak_ptr<const bool> alive_;
+  bool absent_ = false;  // there was no stream when it was looked at last
   std::string owner_;
   bool all_;
   Position after_;
@@ -117,8 +130,9 @@ absl::StatusOr<std::unique_ptr<EventReader>> Engine::WatchEvents(v1::WatchEvents
       return ApiError(absl::StatusCode::kInvalidArgument, "INVALID_CURSOR", "bad cursor", details);
     }
     after = *parsed;
-  } else if (const OwnerStream* stream = all ? nullptr : table_.FindStream(request.owner())) {
-    after = stream->acknowledged;
+  } else if (!all) {
+    const OwnerStream* stream = table_.FindStream(request.owner());
+    after = stream == nullptr ? table_.folded_floor() : stream->acknowledged;
   }
   return std::make_unique<TableReader>(this, request.owner(), all, after);
 }
@@ -180,6 +194,7 @@ asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> Engine::AdoptTasks(
                                                 : v1::AdoptResult::LIVE);
     const std::string old_owner = row->owner->name;
     if (old_owner == request.new_owner()) continue;
+    BeginStream(request.new_owner());
     rec::Record record;
     rec::OwnerChange& change = *record.mutable_owner_change();
     change.set_generation(row->generation);

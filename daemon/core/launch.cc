@@ -1,6 +1,7 @@
 // From a create outcome to the attested start of the user's command.
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,9 @@
 
 namespace boxkeeper::daemon {
 namespace {
+
+// While a start waits to be repeated, how soon it notices that its task is to stop.
+constexpr std::chrono::milliseconds kStateCheck{500};
 
 bool IsRetryable(pb::ErrorClass error_class) {
   switch (error_class) {
@@ -114,7 +118,7 @@ void Engine::CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderE
       });
     }
   }
-  if (proved) return ForgetSandbox(sandbox);
+  if (proved) return DropUncreated(sandbox);
   Cleanup(sandbox);
 }
 
@@ -172,6 +176,8 @@ asio::awaitable<absl::StatusOr<rec::SecretBundle>> Engine::OpenSecrets(Generatio
   const base::SubmissionId submission = row->submission_id;
   const Position position = row->sealed_position;
   absl::StatusOr<std::string> bytes = co_await deps_.store.Read(position);
+  row = table_.Find(generation);
+  if (row == nullptr || row->sealed_position == 0) co_return bundle;  // erased meanwhile
   if (!bytes.ok()) co_return bytes.status();
   rec::Record record;
   if (!record.ParseFromString(*bytes)) co_return absl::DataLossError("sealed record");
@@ -188,16 +194,12 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
   co_await TrackLog(generation);
   absl::StatusOr<pb::LaunchRequest> launch = co_await MakeLaunch(generation);
   if (!launch.ok()) {
+    // An earlier process may have sent a start: the end is told once the sandbox is fenced.
     TaskRow* row = table_.Find(generation);
-    if (row != nullptr && row->state() == v1::TASK_STATE_STARTING) {
-      Move(*row, TaskEvent::kStartFailed, [&launch](rec::TaskStatus& status) {
-        status.set_reason(v1::REASON_START_FAILED);
-        status.set_message(absl::StrCat("its launch could not be prepared: ",
-                                        std::string(launch.status().message())));
-        status.set_user_code_started(v1::USER_CODE_STARTED_NO);
-        status.set_fenced(true);
-      });
-      AfterEnd(*row);
+    if (row != nullptr && row->state() == v1::TASK_STATE_STARTING && !stopping_) {
+      RequestStop(*row, MakeStop(*row, v1::REASON_START_FAILED,
+                                 absl::StrCat("its launch could not be prepared: ",
+                                              std::string(launch.status().message()))));
     }
   } else {
     for (int tries = 0;; ++tries) {
@@ -207,7 +209,8 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
   }
   driven_.erase(generation);
   TaskRow* row = table_.Find(generation);
-  if (row != nullptr && row->state() == v1::TASK_STATE_STOPPING) SpawnStop(generation);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return;
+  journal_.WhenSynced([this, generation] { SpawnStop(generation); });
 }
 
 // One Start and what follows from its answer. True: the answer proves nothing, ask again (the same
@@ -262,11 +265,23 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
   }
   const base::BackoffOptions backoff{options_.retry_initial, options_.retry_max};
   const base::BootClock::duration wait = base::BackoffFor(backoff, tries, deps_.rng);
-  absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
-  if (!slept.ok()) co_return false;
+  co_await WaitWhileStarting(generation, wait);
   // What became of it may be known by now, without another start.
-  co_await InspectNow(id);
+  absl::StatusOr<pb::SandboxView> seen = co_await InspectNow(id);
   co_return true;
+}
+
+// A cancel does not wait for the back-off to pass.
+asio::awaitable<void> Engine::WaitWhileStarting(Generation generation,
+                                                base::BootClock::duration wait) {
+  const base::BootTime until = deps_.clock.Boot() + wait;
+  while (!stopping_ && deps_.clock.Boot() < until) {
+    const TaskRow* row = table_.Find(generation);
+    if (row == nullptr || row->state() != v1::TASK_STATE_STARTING) co_return;
+    absl::Status slept =
+        co_await deps_.clock.SleepUntil(std::min(until, deps_.clock.Boot() + kStateCheck));
+    if (!slept.ok()) co_return;
+  }
 }
 
 }  // namespace boxkeeper::daemon

@@ -46,35 +46,72 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
   if (sandbox == nullptr) return;
   if (hint.view != nullptr) return Observe(*sandbox, *hint.view);
   const base::SandboxId id = sandbox->id;
-  Spawn("inspect", [this, id] { return InspectNow(id); });
+  SpawnInspect(id);
 }
 
-asio::awaitable<void> Engine::InspectNow(base::SandboxId id) {
+void Engine::SpawnInspect(base::SandboxId id) {
+  Spawn("inspect", [this, id]() -> asio::awaitable<void> {
+    absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
+  });
+}
+
+asio::awaitable<absl::StatusOr<pb::SandboxView>> Engine::Look(ProviderState& provider,
+                                                              std::string handle) {
+  while (provider.looks_in_flight >= provider.limits.status_concurrency) {
+    absl::Status woken = co_await provider.look_ended->Wait(base::BootTime::max());
+    if (!woken.ok()) co_return woken;
+  }
+  ++provider.looks_in_flight;
+  const base::BootTime deadline = CallDeadline(provider);
+  absl::StatusOr<pb::SandboxView> view =
+      co_await provider.provider->Inspect(std::move(handle), deadline);
+  --provider.looks_in_flight;
+  provider.look_ended->NotifyAll();
+  NoteCall(provider, "inspect", view.status());
+  co_return view;
+}
+
+asio::awaitable<absl::StatusOr<pb::SandboxView>> Engine::InspectNow(base::SandboxId id) {
   SandboxRow* sandbox = table_.FindSandbox(id);
   ProviderState* provider = sandbox == nullptr ? nullptr : FindProvider(sandbox->record.provider());
-  if (provider == nullptr || sandbox->record.handle().empty()) co_return;
-  const std::string handle = sandbox->record.handle();
-  const base::BootTime deadline = CallDeadline(*provider);
-  absl::StatusOr<pb::SandboxView> view = co_await provider->provider->Inspect(handle, deadline);
-  NoteCall(*provider, "inspect", view.status());
+  if (provider == nullptr || sandbox->record.handle().empty()) {
+    co_return absl::NotFoundError("no such sandbox");
+  }
+  absl::StatusOr<pb::SandboxView> view = co_await Look(*provider, sandbox->record.handle());
   sandbox = table_.FindSandbox(id);
-  if (sandbox == nullptr || !view.ok()) co_return;
+  if (sandbox == nullptr || !view.ok()) co_return view;
   if (view->state() != pb::SandboxView::ABSENT) {
     missing_.erase(id);
     Observe(*sandbox, *view);
-    co_return;
+  } else if (AbsentAgain(id, *provider)) {
+    SandboxAbsent(*sandbox);
   }
-  // Absent means that a direct look-up says so twice, list_lag apart.
-  const std::chrono::milliseconds lag(ToMillis(provider->provider->capabilities().list_lag()));
+  co_return view;
+}
+
+bool Engine::AbsentAgain(const base::SandboxId& id, const ProviderState& provider) {
+  const std::chrono::milliseconds lag(ToMillis(provider.provider->capabilities().list_lag()));
   auto [it, first] = missing_.emplace(id, deps_.clock.Boot());
-  if (first || deps_.clock.Boot() - it->second < lag) co_return;
+  if (first || deps_.clock.Boot() - it->second < lag) return false;
   missing_.erase(it);
-  SandboxAbsent(*sandbox);
+  return true;
+}
+
+// What the provider says after the end changes nothing, but an operator may want to know it.
+void Engine::NoteLate(TaskRow& row, const pb::SandboxView& view) {
+  if (row.state() != v1::TASK_STATE_LOST || !view.has_exit() || !row.notes.empty()) return;
+  const pb::ExitRecord& exit = view.exit();
+  if (exit.has_exit_code()) {
+    AddNote(row, absl::StrCat("seen after its end: it exited with code ", exit.exit_code()));
+  } else if (exit.has_signal()) {
+    AddNote(row, absl::StrCat("seen after its end: it was killed by signal ", exit.signal()));
+  }
 }
 
 void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
   TaskRow* row = table_.Find(sandbox.record.generation());
   const bool current = row != nullptr && row->status.sandbox_id() == sandbox.record.id();
+  if (current && IsTerminal(row->state())) return NoteLate(*row, view);
   if (!current || !MayRun(row->state())) return;
   switch (view.state()) {
     case pb::SandboxView::RUNNING: {
@@ -93,7 +130,7 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
         Finish(*row, view.exit());
       } else {
         const base::SandboxId id = sandbox.id;
-        Spawn("inspect", [this, id] { return InspectNow(id); });
+        SpawnInspect(id);
       }
       return;
     case pb::SandboxView::CREATED:
@@ -164,6 +201,7 @@ void Engine::FinishLost(TaskRow& row, const pb::ExitRecord& exit) {
     status.set_dropped_bytes(exit.dropped_bytes());
     if (exit.has_ended_at()) status.set_ended_at_ms(UnixMs(exit.ended_at()));
     status.set_fenced(fenced);
+    if (status.started_at_ms() == 0) status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
   };
   // Somebody asked for its end, and it is certain that it ended: that is what was asked for.
   const bool stop_done = row.state() == v1::TASK_STATE_STOPPING && fenced && !exit.host_rebooted();
@@ -175,7 +213,6 @@ void Engine::FinishLost(TaskRow& row, const pb::ExitRecord& exit) {
         exit.message().empty() ? "its sandbox is gone without an exit record" : exit.message();
     if (!fenced) absl::StrAppend(&message, "; fence not confirmed");
     status.set_message(message);
-    if (status.started_at_ms() == 0) status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
   });
   AfterEnd(row);
 }
@@ -256,7 +293,7 @@ bool Engine::MayDestroyOrphan(const std::string& provider, const pb::SandboxView
   std::map<std::string, std::string> labels(view.labels().begin(), view.labels().end());
   const auto verified = deps_.naming.Verify(view.name(), labels, provider);
   // Restored backup: the sandbox may belong to a task that our store has forgotten.
-  if (!verified.has_value() || labels.empty() || higher_epoch_ > 0) return false;
+  if (!verified.has_value() || labels.empty() || higher_epoch_ > 0 || stopping_) return false;
   if (verified->epoch > epoch_ || table_.FindSandbox(verified->id) != nullptr) return false;
   base::LogWarning("orphan destroyed", {{"provider", provider}, {"sandbox", view.name()}});
   return true;

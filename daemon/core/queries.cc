@@ -46,7 +46,7 @@ void FillEnd(const rec::TaskStatus& status, v1::Task& task) {
 TaskRow* Engine::Resolve(const v1::TaskRef& ref) {
   if (ref.has_key()) {
     const KeyEntry* key = table_.FindKey(base::KeyString(ref.key()));
-    return key == nullptr ? nullptr : table_.Find(key->newest);
+    return key == nullptr ? nullptr : table_.Find(key->newest());
   }
   auto id = base::Id128::Parse(ref.id());
   return id.has_value() ? table_.FindById({*id}) : nullptr;
@@ -285,7 +285,8 @@ absl::StatusOr<std::unique_ptr<LogStream>> Engine::ReadLog(v1::ReadLogRequest re
     LogEnd known;
     const TaskRow* now = table_.Find(generation);
     if (now == nullptr) return known;
-    known.ended = IsTerminal(now->state());
+    // Not before it is durable.
+    known.ended = now->end_position != 0 && now->end_position <= journal_.synced();
     known.stdout_bytes = now->status.stdout_bytes();
     known.stderr_bytes = now->status.stderr_bytes();
     known.dropped_bytes = now->status.dropped_bytes();
@@ -372,7 +373,7 @@ v1::GetStatusResponse Engine::GetStatus() {
     const auto typed = static_cast<v1::TaskState>(state);
     (*response.mutable_tasks())[std::string(StateName(typed))] = table_.count(typed);
   }
-  response.set_unacknowledged_events(UnacknowledgedEvents());
+  response.set_unacknowledged_events(table_.unacknowledged_events());
   response.set_live_sandboxes(static_cast<int64_t>(table_.sandboxes().size()));
   response.set_state_dir(options_.state_dir);
   response.set_logs_url(options_.logs_url);
@@ -383,17 +384,6 @@ v1::GetStatusResponse Engine::GetStatus() {
   }
   if (deps_.decorate_status) deps_.decorate_status(response);
   return response;
-}
-
-int64_t Engine::UnacknowledgedEvents() const {
-  int64_t count = 0;
-  for (const auto& [owner, stream] : table_.streams()) {
-    if (owner.empty() || stream->events.empty()) continue;
-    const Position last = *stream->events.rbegin();
-    if (last <= stream->acknowledged) continue;
-    count += std::distance(stream->events.upper_bound(stream->acknowledged), stream->events.end());
-  }
-  return count;
 }
 
 v1::ListProvidersResponse Engine::ListProviders() {

@@ -2,9 +2,11 @@
 // the next start can.
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "daemon/core/engine.h"
@@ -75,7 +77,7 @@ void Engine::Resume(TaskRow& row) {
     const auto since =
         std::chrono::duration_cast<std::chrono::milliseconds>(ended.time_since_epoch());
     ended_.insert({since.count(), row.generation});
-  } else if (row.lease_ttl_ms > 0) {
+  } else if (row.lease_cancels && row.lease_ttl_ms > 0) {
     timers_.Set(row.generation, TimerKind::kLease,
                 deps_.clock.Boot() + std::chrono::milliseconds(row.lease_ttl_ms));
   }
@@ -139,7 +141,10 @@ void Engine::ResumeSandbox(SandboxRow& sandbox) {
       if (state == v1::TASK_STATE_CREATING) return AddToBatch(id);
       return Cleanup(sandbox);
     case rec::SandboxRecord::READY:
-      if (state == v1::TASK_STATE_CREATING) return IntendStart(*row, sandbox);
+      if (state == v1::TASK_STATE_CREATING) {
+        const Generation generation = row->generation;
+        return Spawn("resume", [this, id, generation] { return ResumeReady(id, generation); });
+      }
       return Cleanup(sandbox);
     case rec::SandboxRecord::START_INTENDED: {
       if (!current || IsTerminal(state)) return Cleanup(sandbox);
@@ -155,9 +160,40 @@ void Engine::ResumeSandbox(SandboxRow& sandbox) {
   }
 }
 
+// Started if it is still there; otherwise, as nothing was started, another attempt.
+asio::awaitable<void> Engine::ResumeReady(base::SandboxId id, Generation generation) {
+  base::Backoff backoff({options_.retry_initial, options_.retry_max}, deps_.rng);
+  while (!stopping_) {
+    SandboxRow* sandbox = table_.FindSandbox(id);
+    ProviderState* provider =
+        sandbox == nullptr ? nullptr : FindProvider(sandbox->record.provider());
+    if (provider == nullptr) co_return;
+    absl::StatusOr<pb::SandboxView> view = co_await Look(*provider, sandbox->record.handle());
+    sandbox = table_.FindSandbox(id);
+    TaskRow* row = table_.Find(generation);
+    if (sandbox == nullptr || row == nullptr || row->state() != v1::TASK_STATE_CREATING) co_return;
+    if (stopping_) co_return;
+    const bool absent = view.ok() && view->state() == pb::SandboxView::ABSENT;
+    const bool useless = (absent && AbsentAgain(id, *provider)) ||
+                         (view.ok() && view->state() == pb::SandboxView::ENDED);
+    if (useless) {
+      const std::string why = "its sandbox was gone before it was started";
+      co_return CreateFailed(row, *sandbox,
+                             providers::MakeProviderError(pb::TRANSIENT, why, false));
+    }
+    if (view.ok() && !absent) {
+      missing_.erase(id);
+      if (Expired(*row)) co_return Expire(*row);
+      co_return IntendStart(*row, *sandbox);
+    }
+    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + backoff.Next());
+    if (!slept.ok()) co_return;
+  }
+}
+
 // What the provider attests comes first; where it proves nothing, an idempotent start settles it.
 asio::awaitable<void> Engine::ResumeStarting(base::SandboxId id, Generation generation) {
-  co_await InspectNow(id);
+  absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->state() != v1::TASK_STATE_STARTING) co_return;
   const ProviderState* provider = FindProvider(row->provider);
@@ -183,7 +219,20 @@ asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {
   // What is attested from here on is the next start's to hear.
   for (auto& [name, provider] : providers_) provider.provider->OnHint(nullptr);
   timers_.Stop();
-  co_await Durable();
+  // On a full disk the last batch may wait for ever: nothing in it was answered, it may be lost.
+  auto synced = std::make_shared<base::WaitList>(deps_.clock);
+  auto durable = std::make_shared<bool>(false);
+  journal_.WhenSynced([synced, durable] {
+    *durable = true;
+    synced->NotifyAll();
+  });
+  const base::BootTime last = std::max(deadline, deps_.clock.Boot() + kJoinMargin);
+  while (!*durable) {
+    absl::Status waited = co_await synced->Wait(last);
+    if (waited.ok()) continue;
+    base::LogIfError(waited, "the store takes nothing; what was not answered is lost");
+    break;
+  }
 }
 
 asio::awaitable<void> Engine::TrackLog(Generation generation) {
@@ -195,7 +244,10 @@ asio::awaitable<void> Engine::TrackLog(Generation generation) {
     co_return;
   }
   log_port_->Track(*std::move(task));
-  if (IsTerminal(row->state())) log_port_->NoteEnd(row->id, MakeLogEnd(*row));
+  if (!IsTerminal(row->state())) co_return;
+  // The end may not be durable yet, and nothing may tell of it before.
+  journal_.WhenSynced(
+      [this, id = row->id, end = MakeLogEnd(*row)] { log_port_->NoteEnd(id, end); });
 }
 
 LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
@@ -252,9 +304,10 @@ asio::awaitable<absl::Status> Engine::RecordLog(rec::LogRecord record) {
 void Engine::LogComplete(Generation generation) {
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->status.log_complete()) return;
-  Amend(*row, v1::EVENT_TYPE_LOG_COMPLETE,
+  const bool suppressed = row->status.has_stop() && row->status.stop().suppress_events();
+  Amend(*row, suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_LOG_COMPLETE,
         [](rec::TaskStatus& status) { status.set_log_complete(true); });
-  ++deps_.metrics.events;
+  if (!suppressed) ++deps_.metrics.events;
   if (IsTerminal(row->state())) EraseSecrets(*row);
 }
 

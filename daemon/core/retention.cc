@@ -11,6 +11,8 @@ constexpr std::chrono::milliseconds kSweepInterval{1'000};
 // Looked at, and compacted, per sweep: bounds the loop's work and the batch's size.
 constexpr int kLooksPerSweep = 2'000;
 constexpr int kCompactionsPerSweep = 200;
+// Idle streams are looked for once a minute.
+constexpr int kSweepsPerFold = 60;
 
 }  // namespace
 
@@ -27,6 +29,7 @@ void Engine::Sweep() {
   const int64_t due = BootMs() - options_.retention.count();
   auto it = ended_.upper_bound(swept_to_);
   int compacted = 0;
+  bool folded = sweeps_++ % kSweepsPerFold == 0 && FoldIdleStreams();
   for (int looked = 0; looked < kLooksPerSweep && compacted < kCompactionsPerSweep; ++looked) {
     if (it == ended_.end() || it->first > due) {
       swept_to_ = {INT64_MIN, 0};
@@ -36,7 +39,7 @@ void Engine::Sweep() {
     TaskRow* row = table_.Find(it->second);
     if (row == nullptr) {
       it = ended_.erase(it);
-    } else if (MayCompact(*row)) {
+    } else if (MayCompact(*row, it->first)) {
       Compact(*row);
       it = ended_.erase(it);
       ++compacted;
@@ -44,19 +47,19 @@ void Engine::Sweep() {
       ++it;
     }
   }
-  if (compacted > 0) WriteMeta();  // the floors of the streams whose events went
+  if (compacted > 0 || folded) WriteMeta();  // the floors of the streams whose events went
 }
 
-bool Engine::MayCompact(const TaskRow& row) const {
+// `ended_boot_ms`: in the boot time of now, even if it ended in an earlier boot.
+bool Engine::MayCompact(const TaskRow& row, int64_t ended_boot_ms) const {
   if (!IsFenced(row)) return false;
   auto sandbox = IdFromBytes(row.status.sandbox_id());
   if (sandbox.ok() && table_.sandboxes().contains(base::SandboxId{*sandbox})) return false;
-  const bool overdue = BootMs() - row.status.ended_boot_ms() > options_.unacked_retention.count();
+  const bool overdue = BootMs() - ended_boot_ms > options_.unacked_retention.count();
   if (overdue) return true;
   if (log_port_ != nullptr && !row.status.log_complete()) return false;
   if (row.owner->name.empty()) return true;
-  return row.owner->acknowledged >= row.positions.back() ||
-         row.status_position <= row.owner->acknowledged;
+  return table_.LastEventOf(row) <= row.owner->acknowledged;
 }
 
 void Engine::Compact(TaskRow& row) {
@@ -76,10 +79,37 @@ void Engine::Compact(TaskRow& row) {
   const base::TaskId id = row.id;
   const std::string owner = row.owner->name;
   table_.Remove(row);
-  if (!readers_.contains(owner)) table_.FoldStream(owner);
+  FoldStream(owner);
   if (log_port_ != nullptr) {
     journal_.WhenSynced([this, id] { log_port_->Forget(id); });
   }
+}
+
+// A stream without tasks and events that nobody reads: what it would tell, the folded floor tells.
+bool Engine::FoldStream(const std::string& owner) {
+  const OwnerStream* stream = table_.FindStream(owner);
+  if (stream == nullptr || !table_.IsIdle(*stream) || readers_.contains(owner)) return false;
+  if (stream->ack_record != 0) journal_.Delete(stream->ack_record);
+  table_.FoldStream(owner);
+  return true;
+}
+
+// Those that were still read, or held another owner's last events, when their last task went.
+bool Engine::FoldIdleStreams() {
+  std::vector<std::string> idle;
+  for (const auto& [owner, stream] : table_.streams()) {
+    if (table_.IsIdle(*stream) && !readers_.contains(owner)) idle.push_back(owner);
+  }
+  for (const std::string& owner : idle) FoldStream(owner);
+  return !idle.empty();
+}
+
+void Engine::BeginStream(const std::string& owner) {
+  if (owner.empty() || table_.FindStream(owner) != nullptr || table_.folded_floor() == 0) return;
+  rec::Record record;
+  record.mutable_ack()->set_owner(owner);
+  record.mutable_ack()->set_position(table_.folded_floor());
+  Write(record);
 }
 
 void Engine::DropTombstones() {
@@ -107,8 +137,7 @@ void Engine::WriteMeta() {
   meta.set_boot_first_position(boot_first_position_);
   meta.set_folded_cursor_floor(table_.folded_floor());
   for (const auto& [owner, stream] : table_.streams()) {
-    if (stream->floor > table_.folded_floor())
-      (*meta.mutable_cursor_floor())[owner] = stream->floor;
+    if (stream->floor > 0) (*meta.mutable_cursor_floor())[owner] = stream->floor;
   }
   if (table_.meta_position() != 0) journal_.Delete(table_.meta_position());
   Write(record);

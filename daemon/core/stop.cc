@@ -1,5 +1,7 @@
 // Ends that are decided from outside: cancel, lapsed leases, replacement, timeouts seen here,
 // abandon.
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,9 +17,19 @@ constexpr std::chrono::milliseconds kStopPollFirst{50};
 constexpr std::chrono::milliseconds kStopPollMax{1'000};
 // After TERM and its grace period, this much later it is KILL whatever the provider did.
 constexpr std::chrono::milliseconds kForceMargin{2'000};
-constexpr size_t kCancelSlice = 100'000;
+// Cancelled in one go before the loop takes a breath.
+constexpr int kCancelsPerSlice = 128;
 
 }  // namespace
+
+// With the task's own grace period.
+rec::Stop Engine::MakeStop(const TaskRow& row, v1::Reason reason, std::string message) const {
+  rec::Stop stop;
+  stop.set_reason(reason);
+  stop.set_message(std::move(message));
+  stop.set_grace_ms(row.grace_ms < 0 ? options_.cancel_grace.count() : row.grace_ms);
+  return stop;
+}
 
 v1::CancelResult::Outcome Engine::CancelRow(TaskRow& row, rec::Stop stop) {
   if (IsTerminal(row.state())) return v1::CancelResult::ALREADY_TERMINAL;
@@ -93,11 +105,11 @@ asio::awaitable<void> Engine::RunStop(Generation generation) {
       signalled = sent.ok();
       forced = sent.ok() && request.force;
     }
-    co_await InspectNow(id);
+    absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
     row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
-    if (signalled) {
-      const bool fenced = co_await FenceIfNeverStarted(id, generation);
+    if (signalled && view.ok()) {
+      const bool fenced = co_await FenceStopped(id, generation, *std::move(view));
       if (fenced) break;
     }
     absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
@@ -108,17 +120,13 @@ asio::awaitable<void> Engine::RunStop(Generation generation) {
 }
 
 // A start that never arrived leaves a sandbox that only waits: fence it, and the stop is complete.
-asio::awaitable<bool> Engine::FenceIfNeverStarted(base::SandboxId id, Generation generation) {
+asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation generation,
+                                           pb::SandboxView view) {
+  if (view.state() != pb::SandboxView::CREATED || view.started_marker()) co_return false;
   SandboxRow* sandbox = table_.FindSandbox(id);
   if (sandbox == nullptr) co_return true;
   ProviderState* provider = FindProvider(sandbox->record.provider());
   const std::string handle = sandbox->record.handle();
-  absl::StatusOr<pb::SandboxView> view =
-      co_await provider->provider->Inspect(handle, CallDeadline(*provider));
-  NoteCall(*provider, "inspect", view.status());
-  if (!view.ok() || view->state() != pb::SandboxView::CREATED || view->started_marker()) {
-    co_return false;
-  }
   absl::Status fenced = co_await provider->provider->Fence(handle, CallDeadline(*provider));
   NoteCall(*provider, "fence", fenced);
   TaskRow* row = table_.Find(generation);
@@ -132,13 +140,13 @@ asio::awaitable<bool> Engine::FenceIfNeverStarted(base::SandboxId id, Generation
 
 // The end that was asked for, once the provider attested that it came about.
 void Engine::FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit) {
-  const bool timeout = row.status.stop().reason() == v1::REASON_RUN_TIMEOUT;
-  Move(row, timeout ? TaskEvent::kTimeoutFenced : TaskEvent::kStopped,
-       [&](rec::TaskStatus& status) {
-         edit(status);
-         status.set_reason(status.stop().reason());
-         status.set_message(status.stop().message());
-       });
+  const v1::Reason reason = row.status.stop().reason();
+  const bool failed = reason == v1::REASON_RUN_TIMEOUT || reason == v1::REASON_START_FAILED;
+  Move(row, failed ? TaskEvent::kTimeoutFenced : TaskEvent::kStopped, [&](rec::TaskStatus& status) {
+    edit(status);
+    status.set_reason(status.stop().reason());
+    status.set_message(status.stop().message());
+  });
   AfterEnd(row);
 }
 
@@ -146,12 +154,10 @@ asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> Engine::CancelTasks(
     v1::CancelTasksRequest request) {
   v1::CancelTasksResponse response;
   auto cancel = [&](TaskRow& row, const v1::TaskRef& ref) {
-    rec::Stop stop;
-    stop.set_reason(v1::REASON_CANCELLED);
-    stop.set_message(request.reason().empty() ? "cancelled" : request.reason());
+    rec::Stop stop = MakeStop(row, v1::REASON_CANCELLED,
+                              request.reason().empty() ? "cancelled" : request.reason());
     stop.set_force(request.force());
-    const int64_t own = row.grace_ms < 0 ? options_.cancel_grace.count() : row.grace_ms;
-    stop.set_grace_ms(request.has_grace() ? ToMillis(request.grace()) : own);
+    if (request.has_grace()) stop.set_grace_ms(ToMillis(request.grace()));
     stop.set_suppress_events(request.suppress_events());
     v1::CancelResult& result = *response.add_results();
     result.set_id(row.id.ToString());
@@ -175,8 +181,12 @@ asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> Engine::CancelTasks(
     if (now != nullptr || successor == 0) cancel(now == nullptr ? *row : *now, ref);
   }
   if (request.tasks().empty()) {
-    std::vector<Generation> chosen = co_await Select(request.filter(), INT64_MAX, kCancelSlice);
+    std::vector<Generation> chosen = co_await Select(request.filter(), INT64_MAX, SIZE_MAX);
+    int done = 0;
     for (const Generation generation : chosen) {
+      if (++done % kCancelsPerSlice == 0) {
+        co_await asio::post(deps_.executor, asio::use_awaitable);
+      }
       TaskRow* row = table_.Find(generation);
       if (row == nullptr || IsTerminal(row->state())) continue;
       v1::TaskRef ref;
@@ -213,6 +223,7 @@ asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> Engine::AbandonTask(
     status.set_message(absl::StrCat("abandoned by an operator",
                                     request.reason().empty() ? "" : ": " + request.reason(),
                                     "; fence not confirmed"));
+    if (status.started_at_ms() == 0) status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
     // The operator's word: its successor may start.
     status.set_fenced(true);
   });
@@ -234,7 +245,7 @@ absl::StatusOr<v1::RenewLeaseResponse> Engine::RenewLease(v1::RenewLeaseRequest 
     TaskRow* row = Resolve(ref);
     if (row == nullptr || IsTerminal(row->state())) {
       response.add_not_found(id);
-    } else if (row->lease_ttl_ms > 0) {
+    } else if (row->lease_cancels && row->lease_ttl_ms > 0) {
       timers_.Set(row->generation, TimerKind::kLease,
                   deps_.clock.Boot() + std::chrono::milliseconds(row->lease_ttl_ms));
     }

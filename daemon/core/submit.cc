@@ -100,6 +100,11 @@ v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
   if (live_runs && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
     return Existing(*live, v1::SubmitResult::ALREADY_LIVE);
   }
+  // A waiting successor is live too: only who says so may replace it.
+  TaskRow* successor = key == nullptr ? nullptr : table_.Find(key->successor);
+  if (successor != nullptr && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
+    return Existing(*successor, v1::SubmitResult::ALREADY_LIVE);
+  }
   if (table_.count(v1::TASK_STATE_QUEUED) >= options_.max_queued) {
     return Refused(v1::SubmitResult::QUEUE_FULL,
                    absl::StrCat("max_queued (", options_.max_queued, ") tasks are waiting"),
@@ -130,11 +135,11 @@ v1::SubmitResult Engine::Accept(PreparedTask& item, Generation after) {
 
   // A second successor replaces the waiting one.
   if (const KeyEntry* key = table_.FindKey(item.key); key != nullptr && key->successor != 0) {
-    rec::Stop stop;
-    stop.set_reason(v1::REASON_CANCELLED);
-    stop.set_message(absl::StrCat("replaced by ", id.ToString()));
-    CancelRow(*table_.Find(key->successor), std::move(stop));
+    TaskRow& waiting = *table_.Find(key->successor);
+    CancelRow(waiting,
+              MakeStop(waiting, v1::REASON_CANCELLED, absl::StrCat("replaced by ", id.ToString())));
   }
+  BeginStream(accepted.owner());
   Write(record);
   TaskRow& row = *table_.Find(record.accepted().generation());
   if (!item.sealed_box.empty()) {
@@ -145,7 +150,7 @@ v1::SubmitResult Engine::Accept(PreparedTask& item, Generation after) {
   }
   ++deps_.metrics.events;
   NotifyChanged(row.generation);
-  if (row.lease_ttl_ms > 0) {
+  if (row.lease_cancels && row.lease_ttl_ms > 0) {
     timers_.Set(row.generation, TimerKind::kLease,
                 deps_.clock.Boot() + std::chrono::milliseconds(row.lease_ttl_ms));
   }
@@ -202,10 +207,8 @@ void Engine::ArmHandover(TaskRow& successor) {
         options_.handover_grace;
   }
   if (successor.replaces || at <= deps_.clock.Boot()) {
-    rec::Stop stop;
-    stop.set_reason(v1::REASON_CANCELLED);
-    stop.set_message(absl::StrCat("replaced by ", successor.id.ToString()));
-    CancelRow(*live, std::move(stop));
+    CancelRow(*live, MakeStop(*live, v1::REASON_CANCELLED,
+                              absl::StrCat("replaced by ", successor.id.ToString())));
     return;
   }
   timers_.Set(successor.generation, TimerKind::kHandover, at);

@@ -1,9 +1,11 @@
 #include "daemon/core/task_table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/task_key.h"
 #include "daemon/core/states.h"
@@ -112,6 +114,13 @@ absl::StatusOr<TaskRow*> TaskTable::Require(Generation generation, Position posi
 void TaskTable::AddEvent(Position position, EventEntry entry) {
   entry.stream->events.insert(position);
   events_.emplace(position, entry);
+  if (position > entry.stream->acknowledged) CountUnacknowledged(*entry.stream, 1);
+}
+
+void TaskTable::CountUnacknowledged(OwnerStream& stream, int64_t change) {
+  stream.unacknowledged += change;
+  // Nobody's stream is never acknowledged.
+  if (!stream.name.empty()) unacknowledged_ += change;
 }
 
 absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& accepted) {
@@ -141,7 +150,7 @@ absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& ac
   ReadSpec(accepted, *row);
 
   KeyEntry& key = keys_[row->key];
-  key.newest = row->generation;
+  key.kept.push_back(row->generation);
   (key.live == 0 ? key.live : key.successor) = row->generation;
   by_id_.emplace(row->id, row.get());
   by_submission_.emplace(row->submission_id, row.get());
@@ -157,6 +166,9 @@ absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& ac
 absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition& transition) {
   ASSIGN_OR_RETURN(TaskRow * row, Require(transition.generation(), position));
   --counts_[row->state()];
+  if (!IsTerminal(row->state()) && IsTerminal(transition.status().state())) {
+    row->end_position = position;
+  }
   row->status = transition.status();
   row->status_position = position;
   ++counts_[row->state()];
@@ -230,8 +242,12 @@ absl::Status TaskTable::ApplyNote(Position position, const rec::Note& note) {
 
 void TaskTable::ApplyAck(Position position, const rec::Ack& ack) {
   OwnerStream& stream = Stream(ack.owner());
-  stream.acknowledged = std::max(stream.acknowledged, ack.position());
   stream.ack_record = position;
+  if (ack.position() <= stream.acknowledged) return;
+  const auto first = stream.events.upper_bound(stream.acknowledged);
+  const auto last = stream.events.upper_bound(ack.position());
+  CountUnacknowledged(stream, -std::distance(first, last));
+  stream.acknowledged = ack.position();
 }
 
 void TaskTable::ApplyTombstone(Position position, const rec::Tombstone& tombstone) {
@@ -247,10 +263,8 @@ void TaskTable::ApplyMeta(Position position, const rec::Meta& meta) {
   meta_position_ = position;
   next_generation_ = std::max(next_generation_, meta.generation_floor() + 1);
   folded_floor_ = std::max(folded_floor_, meta.folded_cursor_floor());
-  for (const auto& [owner, floor] : meta.cursor_floor()) {
-    OwnerStream& stream = Stream(owner);
-    stream.floor = std::max(stream.floor, floor);
-  }
+  // A stream that was there already may have a floor below the folded one.
+  for (const auto& [owner, floor] : meta.cursor_floor()) Stream(owner).floor = floor;
 }
 
 TaskRow* TaskTable::Find(Generation generation) {
@@ -309,15 +323,19 @@ void TaskTable::Remove(TaskRow& row) {
     auto it = events_.find(position);
     if (it == events_.end()) continue;
     OwnerStream& stream = *it->second.stream;
+    if (position > stream.acknowledged) CountUnacknowledged(stream, -1);
     stream.events.erase(position);
     stream.floor = std::max(stream.floor, position);
     events_.erase(it);
   }
   auto key = keys_.find(row.key);
   if (key != keys_.end()) {
-    if (key->second.live == row.generation)
-      key->second.live = std::exchange(key->second.successor, 0);
-    if (key->second.newest == row.generation) keys_.erase(key);
+    // An older task of the key may outlive a newer one: a successor that was cancelled, say.
+    KeyEntry& entry = key->second;
+    if (entry.live == row.generation) entry.live = std::exchange(entry.successor, 0);
+    entry.kept.erase(std::remove(entry.kept.begin(), entry.kept.end(), row.generation),
+                     entry.kept.end());
+    if (entry.kept.empty()) keys_.erase(key);
   }
   by_id_.erase(row.id);
   by_submission_.erase(row.submission_id);
@@ -337,33 +355,50 @@ void TaskTable::RemoveTombstone(Position position) {
 
 void TaskTable::FoldStream(const std::string& owner) {
   auto it = streams_.find(owner);
-  if (it == streams_.end() || it->second->tasks > 0 || !it->second->events.empty()) return;
+  if (it == streams_.end() || !IsIdle(*it->second)) return;
   folded_floor_ = std::max(folded_floor_, it->second->floor);
   streams_.erase(it);
+}
+
+Position TaskTable::LastEventOf(const TaskRow& row) const {
+  for (auto position = row.positions.rbegin(); position != row.positions.rend(); ++position) {
+    const auto event = events_.find(*position);
+    if (event != events_.end() && event->second.stream == row.owner) return *position;
+  }
+  return 0;
 }
 
 std::string TaskTable::Fingerprint() const {
   std::string out;
   for (const auto& [generation, row] : tasks_) {
     absl::StrAppend(&out, generation, " ", row->id.ToString(), " ", row->key, " ", row->owner->name,
-                    " ", row->status.ShortDebugString(), " sealed=", row->sealed_position, "\n");
+                    " ", row->status.ShortDebugString(), " sealed=", row->sealed_position,
+                    " ended=", row->end_position, " records=", absl::StrJoin(row->positions, ","),
+                    "\n");
+    const KeyEntry& key = keys_.at(row->key);
+    absl::StrAppend(&out, "  key live=", key.live, " successor=", key.successor,
+                    " newest=", key.newest(), "\n");
+    for (const LoggedRecord& log : row->log_records)
+      absl::StrAppend(&out, "  log ", log.record.ShortDebugString(), "\n");
+    for (const std::string& note : row->notes) absl::StrAppend(&out, "  note ", note, "\n");
   }
-  std::map<std::string, std::string> sandboxes;
-  for (const auto& [id, row] : sandboxes_)
-    sandboxes[id.ToString()] = row->record.ShortDebugString();
-  for (const auto& [id, text] : sandboxes) absl::StrAppend(&out, "sandbox ", id, " ", text, "\n");
+  for (const auto& [id, row] : sandboxes_) {
+    absl::StrAppend(&out, "sandbox ", id.ToString(), " ", row->record.ShortDebugString(), "\n");
+  }
   for (const auto& [position, entry] : events_) {
     absl::StrAppend(&out, "event ", position, " ", entry.generation, " ", entry.type, " ",
                     entry.state, " ", entry.stream->name, "\n");
   }
   for (const auto& [owner, stream] : streams_) {
-    if (stream->acknowledged > 0)
-      absl::StrAppend(&out, "ack ", owner, " ", stream->acknowledged, "\n");
+    absl::StrAppend(&out, "stream ", owner, " tasks=", stream->tasks,
+                    " acknowledged=", stream->acknowledged, " floor=", stream->floor,
+                    " unacknowledged=", stream->unacknowledged, "\n");
   }
   for (const auto& [position, tombstone] : tombstones_) {
     absl::StrAppend(&out, "tombstone ", position, " ", tombstone.generation(), "\n");
   }
-  absl::StrAppend(&out, "next ", next_generation_, " drain ", drain_ ? 1 : 0, "\n");
+  absl::StrAppend(&out, "next ", next_generation_, " drain ", drain_ ? 1 : 0, " folded ",
+                  folded_floor_, " unacknowledged ", unacknowledged_, "\n");
   return out;
 }
 

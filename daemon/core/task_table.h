@@ -11,6 +11,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "base/id128.h"
 #include "boxkeeper/store/v1/records.pb.h"
@@ -27,9 +28,10 @@ struct OwnerStream {
   std::string name;
   absl::btree_set<Position> events;  // kept ones, in order
   Position acknowledged = 0;
-  Position ack_record = 0;  // where the newest Ack stands; 0 = none
-  Position floor = 0;       // events at or below it may be gone
-  int64_t tasks = 0;        // rows that belong to it now
+  Position ack_record = 0;     // where the newest Ack stands; 0 = none
+  Position floor = 0;          // events at or below it may be gone
+  int64_t unacknowledged = 0;  // of `events`
+  int64_t tasks = 0;           // rows that belong to it now
 };
 
 struct EventEntry {
@@ -66,6 +68,7 @@ struct TaskRow {
   Position sealed_position = 0;     // 0 = no secrets, or erased
   std::vector<Position> positions;  // of every record that goes when the task is compacted
   Position status_position = 0;     // of the record `status` came from
+  Position end_position = 0;        // of the record that ended it; 0 = it has not ended
   store::v1::TaskStatus status;
   std::vector<LoggedRecord> log_records;  // those that are not superseded
   std::vector<std::string> notes;
@@ -87,9 +90,11 @@ struct TaskRow {
 
 // The tasks of one key that matter now.
 struct KeyEntry {
-  Generation newest = 0;
+  absl::InlinedVector<Generation, 1> kept;  // all that are not compacted, ascending; not empty
   Generation live = 0;       // not terminal, or terminal and not yet fenced; 0 = none
   Generation successor = 0;  // waits for `live`; 0 = none
+
+  Generation newest() const { return kept.back(); }
 };
 
 // Used on the loop. Pointers to rows are valid until Remove of that row.
@@ -116,11 +121,19 @@ class TaskTable {
   // store and has put a tombstone.
   void Remove(TaskRow& row);
   void RemoveTombstone(Position position);
-  // Drops a stream without tasks, events and readers into the folded floor.
+  // True for a stream without tasks and events.
+  bool IsIdle(const OwnerStream& stream) const {
+    return stream.tasks == 0 && stream.events.empty();
+  }
+  // Drops an idle stream, which nobody reads, into the folded floor. The caller deletes its
+  // `ack_record` from the store before, and rewrites Meta.
   void FoldStream(const std::string& owner);
+  // The newest event of `row` that its present owner was told; 0 = none.
+  Position LastEventOf(const TaskRow& row) const;
 
   const absl::btree_map<Generation, std::unique_ptr<TaskRow>>& tasks() const { return tasks_; }
-  const absl::flat_hash_map<base::SandboxId, std::unique_ptr<SandboxRow>>& sandboxes() const {
+  // Ordered: what is decided in a walk over it is the same in each run of a simulation.
+  const absl::btree_map<base::SandboxId, std::unique_ptr<SandboxRow>>& sandboxes() const {
     return sandboxes_;
   }
   const absl::btree_map<Position, EventEntry>& events() const { return events_; }
@@ -132,6 +145,8 @@ class TaskTable {
   Position drain_position() const { return drain_position_; }
   Generation next_generation() const { return next_generation_; }
   int64_t count(v1::TaskState state) const { return counts_[state]; }
+  // Of all owners that have a name.
+  int64_t unacknowledged_events() const { return unacknowledged_; }
   // Floor for owners without a stream of their own.
   Position folded_floor() const { return folded_floor_; }
   // For the tests of I9: a text of everything a client or a decision can see.
@@ -150,12 +165,13 @@ class TaskTable {
   void ApplyMeta(Position position, const store::v1::Meta& meta);
   absl::StatusOr<TaskRow*> Require(Generation generation, Position position);
   void AddEvent(Position position, EventEntry entry);
+  void CountUnacknowledged(OwnerStream& stream, int64_t change);
 
   absl::btree_map<Generation, std::unique_ptr<TaskRow>> tasks_;
   absl::flat_hash_map<base::TaskId, TaskRow*> by_id_;
   absl::flat_hash_map<base::SubmissionId, TaskRow*> by_submission_;
   absl::flat_hash_map<std::string, KeyEntry> keys_;
-  absl::flat_hash_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
+  absl::btree_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
   absl::btree_map<Position, EventEntry> events_;
   std::map<std::string, std::unique_ptr<OwnerStream>> streams_;
   absl::btree_map<Position, store::v1::Tombstone> tombstones_;
@@ -166,6 +182,7 @@ class TaskTable {
   Position drain_position_ = 0;
   Generation next_generation_ = 1;
   Position folded_floor_ = 0;
+  int64_t unacknowledged_ = 0;
   int64_t counts_[v1::TaskState_ARRAYSIZE] = {};
 };
 

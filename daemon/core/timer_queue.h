@@ -44,16 +44,20 @@ class TimerQueue {
   }
 
   // Fires nothing any more.
-  void Stop() { alarm_->Cancel(); }
+  void Stop() {
+    stopped_ = true;
+    alarm_->Cancel();
+  }
 
   size_t size() const { return due_.size(); }
 
  private:
   using Key = std::pair<int64_t, TimerKind>;
+  static constexpr int kFiresPerSlice = 256;
 
   // The alarm may stand earlier than the first timer (after a Clear); it then only re-arms.
   void Arm() {
-    if (due_.empty() || (armed_ && armed_at_ <= due_.begin()->first)) return;
+    if (stopped_ || due_.empty() || (armed_ && armed_at_ <= due_.begin()->first)) return;
     armed_ = true;
     armed_at_ = due_.begin()->first;
     alarm_->Set(armed_at_, [this] { OnAlarm(); });
@@ -62,7 +66,8 @@ class TimerQueue {
   void OnAlarm() {
     armed_ = false;
     const base::BootTime now = clock_.Boot();
-    while (!due_.empty() && due_.begin()->first <= now) {
+    // Many at once are fired in slices: the loop has others to serve.
+    for (int i = 0; i < kFiresPerSlice && !due_.empty() && due_.begin()->first <= now; ++i) {
       const Key key = due_.begin()->second;
       due_.erase(due_.begin());
       at_.erase(key);
@@ -77,6 +82,7 @@ class TimerQueue {
   absl::btree_set<std::pair<base::BootTime, Key>> due_;
   absl::flat_hash_map<Key, base::BootTime> at_;
   bool armed_ = false;
+  bool stopped_ = false;
   base::BootTime armed_at_{};
 };
 
