@@ -117,8 +117,13 @@ awaitable<void> HttpServer::Accept() {
       if (!slept.ok()) co_return;
       continue;
     }
-    // One of the group is this coroutine. Above the bound the connection is closed at once.
-    if (connections_.size() > options_.connections_max) continue;
+    // One of the group is this coroutine. Above the bound the connection that has kept us waiting
+    // longest goes: clients that never finish a request must not shut out those that ask whether we
+    // live.
+    if (connections_.size() > options_.connections_max) {
+      if (reading_.empty()) continue;
+      reading_.begin()->second->cancel();
+    }
     auto socket = std::make_shared<tcp::socket>(std::move(accepted));
     connections_.Spawn("http connection", [this, socket] { return Serve(socket); });
   }
@@ -133,7 +138,10 @@ awaitable<void> HttpServer::Serve(std::shared_ptr<tcp::socket> socket) {
     parser.header_limit(kHeaderBytesMax);
     parser.body_limit(kBodyBytesMax);
     stream.expires_after(options_.idle_timeout);
+    const uint64_t turn = next_turn_++;
+    reading_.emplace(turn, &stream);
     auto [unread, bytes_read] = co_await http::async_read(stream, buffer, parser, kAwait);
+    reading_.erase(turn);
     if (unread) break;  // gone, too slow or no HTTP: nobody to answer
     const http::request<http::string_body> request = parser.release();
     stream.expires_after(options_.request_timeout);

@@ -4,7 +4,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -55,6 +57,9 @@ class HttpServer {
   std::string address_;
   boost::asio::io_context context_{1};
   boost::asio::ip::tcp::acceptor acceptor_;
+  // Connections that wait for a request, in order of how long.
+  std::map<uint64_t, boost::beast::tcp_stream*> reading_;
+  uint64_t next_turn_ = 0;
   base::TaskGroup connections_;
   std::thread thread_;
 };
