@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -46,6 +47,9 @@ class CallHost {
   const Authenticator& authenticator;
   Metrics& metrics;
   std::atomic<ServingState> state{ServingState::kStarting};
+  // An event subscriber that takes no message for this long is cut; it resumes from its last
+  // cursor. Before serving.
+  std::chrono::nanoseconds event_stall_limit = std::chrono::seconds(60);
 
   // Who calls; kUnauthenticated if it may not.
   absl::StatusOr<std::string> Authenticate(const grpc::CallbackServerContext& context) const;

@@ -16,26 +16,11 @@ using Call = StreamCall<v1::WatchEventsResponse>;
 constexpr size_t kEventsPerMessageMax = 128;
 constexpr size_t kMessageBytesMax = 1 << 20;
 constexpr std::chrono::seconds kHeartbeat{15};  // of the API's contract
-constexpr std::chrono::seconds kStallLimit{60};
 
-// Counts the open subscriptions.
-class Subscription {
- public:
-  explicit Subscription(Metrics& metrics) : metrics_(metrics) { ++metrics_.event_subscribers; }
-  ~Subscription() { --metrics_.event_subscribers; }
-  Subscription(const Subscription&) = delete;
-  Subscription& operator=(const Subscription&) = delete;
-
- private:
-  Metrics& metrics_;
-};
-
-awaitable<absl::Status> PumpEvents(CallHost& host, TaskApi& api, v1::WatchEventsRequest request,
-                                   Call& call) {
+awaitable<absl::Status> PumpEvents(TaskApi& api, v1::WatchEventsRequest request, Call& call) {
   const bool follow = request.follow();
   auto reader = api.WatchEvents(std::move(request));
   if (!reader.ok()) co_return reader.status();
-  const Subscription subscription(host.metrics);
   bool connected = co_await call.Open();
   while (connected && (follow || !(*reader)->AtEnd())) {
     auto batch = co_await (*reader)->Next(kEventsPerMessageMax, kHeartbeat);
@@ -73,10 +58,9 @@ grpc::ServerWriteReactor<v1::WatchEventsResponse>* ServeEvents(
   if (refused.ok()) refused = CheckRequest(request);
   if (!refused.ok()) return Call::Refuse(refused);
   Call::Options options;
-  options.stall_limit = kStallLimit;
-  return Call::Serve(host, context, options, [&host, &api, request](Call& call) {
-    return PumpEvents(host, api, request, call);
-  });
+  options.stall_limit = host.event_stall_limit;
+  return Call::Serve(host, context, options,
+                     [&api, request](Call& call) { return PumpEvents(api, request, call); });
 }
 
 }  // namespace boxkeeper::daemon

@@ -8,7 +8,8 @@
 
 namespace boxkeeper::daemon {
 
-// A subscriber that takes no message for a minute is cut; it resumes from its last cursor.
+// Pulls from the core only when the client has taken the last message: a slow subscriber costs one
+// message.
 grpc::ServerWriteReactor<v1::WatchEventsResponse>* ServeEvents(
     CallHost& host, TaskApi& api, grpc::CallbackServerContext* context,
     const v1::WatchEventsRequest& request);

@@ -93,7 +93,9 @@ GrpcServer::GrpcServer(GrpcServerDeps deps, const GrpcServerOptions& options,
       executor_(host_, deps.api, std::move(deps.prepare)),
       admin_(host_, deps.api, std::move(deps.reload)),
       reflection_(host_, {kExecutor, kAdmin, "grpc.health.v1.Health",
-                          "grpc.reflection.v1alpha.ServerReflection"}) {}
+                          "grpc.reflection.v1alpha.ServerReflection"}) {
+  host_.event_stall_limit = options.event_stall_limit;
+}
 
 GrpcServer::~GrpcServer() = default;
 

@@ -30,6 +30,7 @@ struct GrpcServerOptions {
   std::optional<TlsFiles> tls;      // of the TCP listeners
   std::string tokens_file;          // of the TCP listeners; empty = no tokens
   LoopBridge::Options bridge;
+  std::chrono::nanoseconds event_stall_limit = std::chrono::seconds(60);  // see CallHost
 };
 
 // All outlive the server.

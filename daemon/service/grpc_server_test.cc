@@ -417,6 +417,35 @@ TEST_F(GrpcServerTest, ASubscriberThatDoesNotReadHoldsBackOnlyItself) {
   EXPECT_TRUE(TestServer::Eventually([&] { return server_.api().readers == 0; }));
 }
 
+TEST_F(GrpcServerTest, ASubscriberThatTakesNothingForTooLongIsCutAndResumes) {
+  GrpcServerOptions options;
+  options.event_stall_limit = std::chrono::milliseconds(200);
+  Start(std::move(options));
+  const std::string id = Submit(1);
+  server_.OnLoop([&] {
+    for (int i = 0; i < 200; ++i) server_.api().AddEvent(id, std::string(500'000, 'e'));
+  });
+  v1::WatchEventsRequest request;
+  request.set_follow(true);
+  Context stuck;
+  auto stream = executor_->WatchEvents(&stuck, request);
+  EXPECT_TRUE(TestServer::Eventually([&] { return server_.api().readers == 1; }));
+  EXPECT_TRUE(TestServer::Eventually([&] { return server_.api().readers == 0; }));
+  v1::WatchEventsResponse response;
+  int seen = 0;
+  while (stream->Read(&response)) seen += response.events_size();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_LT(seen, 200);
+
+  request.set_cursor("c" + std::to_string(seen));
+  Context fresh;
+  auto rest = executor_->WatchEvents(&fresh, request);
+  while (seen < 200 && rest->Read(&response)) seen += response.events_size();
+  EXPECT_EQ(seen, 200);
+  fresh.TryCancel();
+  rest->Finish();
+}
+
 TEST_F(GrpcServerTest, EventErrorsReachTheSubscriber) {
   Start();
   server_.OnLoop([&] { server_.api().fail_next = absl::OutOfRangeError("compacted"); });
