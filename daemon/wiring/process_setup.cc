@@ -4,9 +4,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 
 namespace boxkeeper::daemon {
+namespace {
+
+// Enough for 10 000 connections and their tasks; not more, because tasks inherit it through
+// boxlaunch, and programs exist that close every descriptor up to the limit.
+constexpr rlim_t kOpenFiles = 65536;
+
+}  // namespace
 
 void SetUpProcess() {
   umask(0077);
@@ -18,7 +26,7 @@ void SetUpProcess() {
   prctl(PR_SET_DUMPABLE, 0);
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
+    files.rlim_cur = std::max(files.rlim_cur, std::min(files.rlim_max, kOpenFiles));
     setrlimit(RLIMIT_NOFILE, &files);
   }
   std::signal(SIGPIPE, SIG_IGN);

@@ -4,7 +4,7 @@
 namespace boxkeeper::daemon {
 
 // Private files (umask 077), no core dumps and no ptrace by others of the same user (a secret must
-// be in no core file), SIGPIPE ignored, as many descriptors as the hard limit allows. Once, first
+// be in no core file), SIGPIPE ignored, up to 65536 descriptors. Once, first
 // thing in main.
 void SetUpProcess();
 
