@@ -18,6 +18,7 @@
 #include "logs/ship_airflow.h"
 #include "logs/ship_plain.h"
 #include "logs/spool_reader.h"
+#include "logs/spool_redactor.h"
 #include "logs/tracked_log.h"
 
 namespace boxkeeper::logs {
@@ -255,8 +256,17 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     return log.backlog > 0 && flush > now ? std::min(poll, flush) : poll;
   }
 
-  // Everything is stored: the exit record, then the journal's last word.
+  // Everything is stored: the spool is redacted for later readers, then the exit record, then the
+  // journal's last word, after which the secret values are forgotten.
   asio::awaitable<absl::Status> Complete(std::shared_ptr<TrackedLog> log) {
+    if (log->job.redactor && !log->spool_redacted) {
+      auto redact = [files = &real_.files, spool = log->job.spool, redactor = log->job.redactor] {
+        return RedactSpool(*files, spool, *redactor);
+      };
+      absl::Status redacted = co_await RunOn(real_.pool, std::move(redact));
+      CO_RETURN_IF_ERROR(redacted);
+      log->spool_redacted = true;
+    }
     if (!log->exit_record_stored && !log->end->exit_record.empty()) {
       auto text = std::make_shared<const std::string>(log->end->exit_record);
       Piece piece{.name = ExitRecordName(log->job.task), .size = text->size()};

@@ -36,6 +36,7 @@ struct TrackedLog {
   std::array<PlainProgress, 2> plain;
   AirflowProgress airflow;
   bool exit_record_stored = false;
+  bool spool_redacted = false;
 
   // When to look at it next.
   base::BootTime due;
