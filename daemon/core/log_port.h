@@ -24,10 +24,8 @@ struct LogTask {
   v1::LogSpec spec;
   int64_t accepted_at_ms = 0;  // unix
   // Values to be overwritten in what is read and stored; empty once they are erased (the log is
-  // then stored).
+  // then stored, and the spool redacted).
   std::vector<std::string> secrets;
-  bool has_secrets = false;
-  bool log_complete = false;                  // the log store has every byte
   std::vector<store::v1::LogRecord> records;  // journalled ones that are not superseded, in order
 };
 

@@ -308,8 +308,6 @@ asio::awaitable<absl::StatusOr<LogTask>> Engine::DescribeLog(Generation generati
   task.key = accepted->key();
   task.spec = accepted->spec().log();
   task.accepted_at_ms = row->accepted_at_ms;
-  task.has_secrets = accepted->has_secrets();
-  task.log_complete = row->status.log_complete();
   for (const auto& [name, value] : opened->env()) task.secrets.push_back(value);
   for (const v1::TaskFile& file : opened->files()) task.secrets.push_back(file.content());
   for (const LoggedRecord& logged : row->log_records) task.records.push_back(logged.record);

@@ -194,7 +194,6 @@ class Preparation {
 
   void Seal(store::v1::SecretBundle& bundle) {
     if (bundle.env().empty() && bundle.files().empty()) return;
-    task_.record.set_has_secrets(true);
     std::string plaintext = bundle.SerializeAsString();
     task_.sealed_box = context_.keeper->Seal(plaintext, task_.record.submission_id());
     base::WipeString(plaintext);

@@ -31,9 +31,6 @@ awaitable<absl::Status> SpoolLogStream::Begin() {
   source_.redactor = adapter_.RedactorOf(*task);
   source_.stored = logs::MakeStoredLog(adapter_.LayoutOf(*task), adapter_.LogPath(*task),
                                        task->generation, task->records);
-  // The raw spool shows secrets, and what would redact them is erased: the stored copy is redacted.
-  source_.spool_gone =
-      adapter_.options_.redact && task->has_secrets && task->secrets.empty() && task->log_complete;
   offset_ = static_cast<uint64_t>(request_.offset());
   if (request_.from_case() == v1::ReadLogRequest::kTailLines) {
     const auto lines = static_cast<uint64_t>(request_.tail_lines());
