@@ -34,7 +34,7 @@ constexpr uint64_t kBigBytes =
 #else
 constexpr uint64_t kBigBytes = 512ull << 20;
 #endif
-constexpr uint64_t kMaxGrowthKiB = 64 * 1024;
+[[maybe_unused]] constexpr uint64_t kMaxGrowthKiB = 64 * 1024;
 
 uint64_t ResidentKiB(const char* field) {
   std::ifstream status("/proc/self/status");
@@ -44,7 +44,7 @@ uint64_t ResidentKiB(const char* field) {
   return 0;
 }
 
-void ExpectFlatMemory(uint64_t before_kib) {
+void ExpectFlatMemory([[maybe_unused]] uint64_t before_kib) {
 #ifndef BK_SANITIZED
   EXPECT_LT(ResidentKiB("VmHWM:"), before_kib + kMaxGrowthKiB);
 #endif
