@@ -11,11 +11,11 @@
 
 namespace boxkeeper::logs {
 
-// Objects are files (0640) below the base directory; missing directories are made (0750). A growing
-// object is written in place at its offset; a piece is written as <base>/_boxkeeper/tmp/<unique>,
-// synced and renamed, so that no temporary name shares a prefix with an object. Sync and Put return
-// OK only when the bytes and the names are on the disk. One daemon writes to a base directory under
-// one path at a time. Blocking calls run on `pool`.
+// Objects are files (0640) below the base directory; missing directories are made (0750); the
+// process's umask applies. A growing object is written in place at its offset; a piece is written
+// as <base>/_boxkeeper/tmp/<unique>, synced and renamed, so that no temporary name shares a prefix
+// with an object. Sync and Put return OK only when the bytes and the names are on the disk. One
+// daemon writes to a base directory under one path at a time. Blocking calls run on `pool`.
 class FileStore final : public ObjectStore {
  public:
   struct Deps {
