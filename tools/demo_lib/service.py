@@ -73,7 +73,7 @@ class Service:
             return file.read()
 
     def processes(self):
-        """Pids of everything that works in the state folder: the launcher, its supervisors, the tasks."""
+        """Pids of everything that works in the state folder: daemon, launcher, supervisors, tasks."""
         found, marker = [], self.folder
         for name in os.listdir("/proc"):
             if not name.isdigit() or int(name) == os.getpid():
@@ -81,7 +81,8 @@ class Service:
             try:
                 with open(f"/proc/{name}/cmdline", "rb") as file:
                     words = file.read().decode(errors="replace")
-                if words and (marker in words or marker in os.readlink(f"/proc/{name}/cwd")):
+                mine = self.process is not None and int(name) == self.process.pid
+                if words and (mine or marker in words or marker in os.readlink(f"/proc/{name}/cwd")):
                     found.append(int(name))
             except OSError:
                 continue  # gone, or another user's
