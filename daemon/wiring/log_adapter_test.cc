@@ -228,7 +228,6 @@ TEST_F(LogAdapterTest, AFollowerOfACompactedTaskIsTold) {
 }
 
 TEST_F(LogAdapterTest, SecretsAreOverwrittenInWhatIsStoredAndReadAlsoAfterTheyAreErased) {
-  task_.has_secrets = true;
   task_.secrets = {"s3cret-value"};
   auto spool = Spool();
   adapter_->Track(task_);
@@ -240,7 +239,6 @@ TEST_F(LogAdapterTest, SecretsAreOverwrittenInWhatIsStoredAndReadAlsoAfterTheyAr
   EXPECT_EQ(Next(*with).data(), "<************>");
 
   task_.secrets.clear();
-  task_.log_complete = true;
   task_.records = events_.records;
   auto without = Read({});
   EXPECT_EQ(Next(*without).data(), "<************>");
