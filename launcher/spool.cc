@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -88,6 +89,7 @@ Spool::PumpResult Spool::Pump(size_t index, bool past_limit) {
   if (!FlushIndex()) return PumpResult::kStalled;
   if (!MakeRoom() && !past_limit) return PumpResult::kStalled;
   Stream& stream = streams_[index];
+  if (!DiskHasRoom(stream) && !past_limit) return PumpResult::kStalled;
   // With a limit, in steps that keep what overshoots it small.
   const size_t step = bytes_max_ == 0 ? kSpliceBytesMax
                                       : std::clamp<uint64_t>(bytes_max_ / 4, 4096, kSpliceBytesMax);
@@ -187,6 +189,14 @@ bool Spool::MakeRoom() {
     if (!Drop(stream, stream.end - quarter)) return false;
   }
   return true;
+}
+
+bool Spool::DiskHasRoom(const Stream& stream) {
+  struct statvfs disk{};
+  if (fstatvfs(stream.file.get(), &disk) != 0) return true;
+  if (static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize >= spare_bytes_) return true;
+  Stalled(Describe(stream.path, ENOSPC));
+  return false;
 }
 
 bool Spool::Drop(Stream& stream, uint64_t to) {

@@ -22,6 +22,12 @@ class Spool {
     kStalled,  // there is output that cannot be written now: disk full, or the limit in kBlock
   };
   static constexpr size_t kStreams = 2;  // index 0 = stdout, 1 = stderr
+  // What output leaves free on its disk. More than what the daemon's store frees for itself when
+  // the disk is full (8 MiB): else a command that prints on would take that too, and nothing could
+  // be recorded any more, not even that it shall be stopped.
+  static constexpr uint64_t kSpareBytes = 12 << 20;
+
+  explicit Spool(uint64_t spare_bytes = kSpareBytes) : spare_bytes_(spare_bytes) {}
 
   // Makes the files and pipes. False with `error` when one cannot be.
   bool Open(const LaunchSpec& spec, std::string* error);
@@ -32,7 +38,7 @@ class Spool {
   int read_end(size_t stream) const { return streams_[stream].read_end.get(); }
 
   // Moves what one read gives. `past_limit`: the last bytes of a command that has ended are taken
-  // even where kBlock would wait.
+  // even where kBlock would wait, and from the spare room of the disk.
   PumpResult Pump(size_t stream, bool past_limit = false);
 
   // How much waits to be read now.
@@ -60,9 +66,11 @@ class Spool {
   bool FlushIndex();
   // The limit: true when Pump may go on.
   bool MakeRoom();
+  bool DiskHasRoom(const Stream& stream);
   bool Drop(Stream& stream, uint64_t to);
   uint64_t StoredBytes() const;
 
+  const uint64_t spare_bytes_;
   std::array<Stream, kStreams> streams_;
   base::UniqueFd index_;
   uint64_t index_end_ = 0;

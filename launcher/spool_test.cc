@@ -78,6 +78,17 @@ TEST_F(SpoolTest, AFullDiskStallsAndLosesNothing) {
   EXPECT_EQ(spool_.Pump(1), Spool::PumpResult::kMoved);
 }
 
+TEST_F(SpoolTest, LeavesSpareRoomOnTheDiskButForTheEnd) {
+  Spool spool(/*spare_bytes=*/1ull << 60);
+  std::string error;
+  ASSERT_TRUE(spool.Open(spec_, &error)) << error;
+  ASSERT_EQ(write(spool.write_end(0), "abc", 3), 3);
+  EXPECT_EQ(spool.Pump(0), Spool::PumpResult::kStalled);
+  EXPECT_NE(spool.stall_reason().find("No space"), std::string::npos) << spool.stall_reason();
+  EXPECT_EQ(spool.Pump(0, /*past_limit=*/true), Spool::PumpResult::kMoved);
+  EXPECT_EQ(Content(spec_.stdout_path), "abc");
+}
+
 TEST_F(SpoolTest, AFullIndexStallsBeforeMoreIsTaken) {
   spec_.index_path = "/dev/full";
   Open();
