@@ -302,6 +302,25 @@ TEST_F(LifeTest, AnAcknowledgedResultIsCompactedAndItsSubmissionStaysKnown) {
   EXPECT_EQ(again.id(), id);
 }
 
+TEST_F(LifeTest, CompactionKeepsUpWithManyEnds) {
+  constexpr int kTasks = 1'000;
+  options_.retention = seconds(60);
+  Boot();
+  std::string last;
+  for (int i = 1; i <= kTasks; ++i) last = Submit(TaskMaker(i)).id();
+  v1::CancelTasksRequest cancel;
+  cancel.mutable_filter()->add_states(v1::TASK_STATE_QUEUED);
+  cancel.mutable_filter()->add_states(v1::TASK_STATE_CREATING);
+  ASSERT_TRUE(Await(core_->CancelTasks(cancel)).ok());
+  WaitEnd(last);
+  clock_->Advance(seconds(63));
+  v1::ListTasksRequest list;
+  list.set_page_size(kTasks);
+  const auto left = Await(core_->ListTasks(list));
+  ASSERT_TRUE(left.ok()) << left.status();
+  EXPECT_EQ(left->tasks_size(), 0);
+}
+
 TEST_F(LifeTest, ACursorOlderThanRetentionIsGone) {
   options_.retention = seconds(10);
   options_.unacked_retention = seconds(20);

@@ -249,7 +249,7 @@ class Engine : public watcher::Subject {
 
   // --- retention.cc ---
   asio::awaitable<void> RetentionLoop();
-  void Sweep();
+  bool Sweep();
   bool MayCompact(const TaskRow& row, int64_t ended_boot_ms) const;
   void Compact(TaskRow& row);
   bool FoldStream(const std::string& owner);

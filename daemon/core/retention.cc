@@ -8,6 +8,8 @@ namespace boxkeeper::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kSweepInterval{1'000};
+// While there is more to compact than a sweep does: 2 000 a second, more than tasks can end.
+constexpr std::chrono::milliseconds kBusySweepInterval{100};
 // Looked at, and compacted, per sweep: bounds the loop's work and the batch's size.
 constexpr int kLooksPerSweep = 2'000;
 constexpr int kCompactionsPerSweep = 200;
@@ -18,14 +20,16 @@ constexpr int kSweepsPerFold = 60;
 
 asio::awaitable<void> Engine::RetentionLoop() {
   while (!stopping_) {
-    Sweep();
+    const bool more = Sweep();
     DropTombstones();
-    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + kSweepInterval);
+    absl::Status slept = co_await deps_.clock.SleepUntil(
+        deps_.clock.Boot() + (more ? kBusySweepInterval : kSweepInterval));
     if (!slept.ok()) co_return;
   }
 }
 
-void Engine::Sweep() {
+// Whether it stopped at the bound of what one sweep compacts.
+bool Engine::Sweep() {
   const int64_t due = BootMs() - options_.retention.count();
   auto it = ended_.upper_bound(swept_to_);
   int compacted = 0;
@@ -48,6 +52,7 @@ void Engine::Sweep() {
     }
   }
   if (compacted > 0 || folded) WriteMeta();  // the floors of the streams whose events went
+  return compacted == kCompactionsPerSweep;
 }
 
 // `ended_boot_ms`: in the boot time of now, even if it ended in an earlier boot.
