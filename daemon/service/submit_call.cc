@@ -50,8 +50,9 @@ class SubmitCall final : public grpc::ServerUnaryReactor {
       return Answer(ShuttingDown());
     }
     api_.Submit(std::move(items_), [this](absl::StatusOr<v1::SubmitTasksResponse> result) {
-      if (result.ok()) *response_ = *std::move(result);
-      Answer(result.status());
+      const absl::Status status = result.status();
+      if (status.ok()) *response_ = *std::move(result);
+      Answer(status);
     });
   }
 
