@@ -18,6 +18,10 @@ constexpr uint32_t kFileMode = 0640;
 constexpr char kTemporaryFolder[] = "/_boxkeeper/tmp";
 constexpr size_t kMaxKnownDirectories = 8192;
 constexpr size_t kMaxListed = 10'000;
+// What stored logs leave free on their disk, which by default is also the store's: more than the
+// store frees for itself when the disk is full (8 MiB). Else logs would take that too, and nothing
+// could be recorded any more.
+constexpr uint64_t kSpareBytes = 12 << 20;
 
 // What a disk answers may pass: the caller tries again. kDataLoss is kept for pieces that are not
 // what was announced.
@@ -57,6 +61,7 @@ class FileStore::Impl {
 
   absl::Status WriteAt(const std::string& name, uint64_t offset, std::string_view data) {
     RETURN_IF_ERROR(CheckName(name));
+    RETURN_IF_ERROR(CheckRoom());
     const std::string path = absl::StrCat(base, "/", name);
     base::OpenOptions options{.write = true, .truncate = offset == 0, .mode = kFileMode};
     auto file = files.Open(path, options);
@@ -87,6 +92,7 @@ class FileStore::Impl {
 
   absl::Status Put(const Piece& piece) {
     RETURN_IF_ERROR(CheckName(piece.name));
+    RETURN_IF_ERROR(CheckRoom());
     const std::string path = absl::StrCat(base, "/", piece.name);
     // One writer per object, so a name made from the object's cannot clash, and a left-over is
     // reused.
@@ -156,6 +162,14 @@ class FileStore::Impl {
     uint64_t synced = 0;
     bool dirty() const { return created > synced; }
   };
+
+  absl::Status CheckRoom() {
+    const auto free = files.FreeBytes(base);
+    // Not to be told, e.g. of a directory that is still to be made, is no reason to refuse.
+    if (!free.ok() || *free >= kSpareBytes) return absl::OkStatus();
+    return absl::ResourceExhaustedError(
+        absl::StrCat(base, ": only ", *free, " bytes are free; ", kSpareBytes, " are left free"));
+  }
 
   static absl::Status TooShort(const std::string& name, uint64_t length, uint64_t wanted) {
     return absl::OutOfRangeError(

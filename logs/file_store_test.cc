@@ -153,6 +153,16 @@ TEST_F(FileStoreTest, AFullDiskIsWorthARetry) {
   EXPECT_TRUE(absl::IsUnavailable(Run(store_->Sync("x", 5))));
 }
 
+TEST_F(FileStoreTest, LeavesSpareRoomOnTheDisk) {
+  constexpr uint64_t kSpare = 12 << 20;
+  ASSERT_TRUE(Write("x", 0, "abc").ok());
+  files_.SetCapacity(kSpare + 2);
+  EXPECT_TRUE(absl::IsResourceExhausted(Write("x", 3, "def")));
+  EXPECT_TRUE(absl::IsResourceExhausted(Run(store_->Put(PieceOf("p", "text")))));
+  files_.SetCapacity(kSpare + 3);
+  EXPECT_TRUE(Write("x", 3, "def").ok());
+}
+
 TEST_F(FileStoreTest, CheckSaysWhatToFix) {
   EXPECT_TRUE(Run(store_->Check()).ok());
   files_.SetFault([](base::FileOperation operation, const std::string&) {
