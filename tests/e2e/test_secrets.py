@@ -98,7 +98,8 @@ def test_no_core_file_carries_it(victim):
         pid = daemon.process.pid if victim == "daemon" else daemon.launcher_pid()
         with open(f"/proc/{pid}/limits", encoding="utf-8") as limits:
             core = [line for line in limits if line.startswith("Max core file size")][0].split()[4]
-        assert core == "0", "core files must be switched off"
+        # One byte is below any core file's size, and the kernel's word for "not to a pipe either"; sanitizers set it.
+        assert core in ("0", "1"), "core files must be switched off"
         client.cancel(task_id, force=True)
         client.wait(task_id)
 
