@@ -91,6 +91,19 @@ TEST_F(SubmitTest, ASecondSuccessorReplacesTheWaitingOne) {
   EXPECT_EQ(WaitEnd(newer).state(), v1::TASK_STATE_SUCCEEDED);
 }
 
+TEST_F(SubmitTest, APlainLogPathHasOneOwner) {
+  Boot();
+  const std::string first = Submit(TaskMaker(1).LogPath("plain", "mine")).id();
+  WaitEnd(first);
+  Restart();
+  const v1::SubmitResult second = Submit(TaskMaker(2).LogPath("plain", "mine"));
+  EXPECT_EQ(second.outcome(), v1::SubmitResult::REJECTED);
+  ASSERT_EQ(second.violations_size(), 1);
+  EXPECT_EQ(second.violations(0).field(), "sandbox_override.log.path");
+  EXPECT_EQ(Submit(TaskMaker(3).LogPath("airflow", "ours")).outcome(), v1::SubmitResult::ACCEPTED);
+  EXPECT_EQ(Submit(TaskMaker(4).LogPath("airflow", "ours")).outcome(), v1::SubmitResult::ACCEPTED);
+}
+
 TEST_F(SubmitTest, AFullQueueSaysWhenToComeBack) {
   options_.max_running = 1;
   options_.max_queued = 2;

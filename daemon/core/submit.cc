@@ -105,6 +105,14 @@ v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
   if (successor != nullptr && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
     return Existing(*successor, v1::SubmitResult::ALREADY_LIVE);
   }
+  const std::string log_path = OwnLogPath(item.record);
+  if (const TaskRow* other = log_path.empty() ? nullptr : table_.FindByLogPath(log_path)) {
+    return Rejected(
+        {{"sandbox_override.log.path",
+          absl::StrCat("already holds the log of task ", other->id.ToString(),
+                       "; in the plain layout each task needs a path of its own (or none: the "
+                       "default is unique)")}});
+  }
   if (table_.count(v1::TASK_STATE_QUEUED) >= options_.max_queued) {
     return Refused(v1::SubmitResult::QUEUE_FULL,
                    absl::StrCat("max_queued (", options_.max_queued, ") tasks are waiting"),

@@ -47,6 +47,11 @@ absl::Status Contradiction(Position position, const std::string& what) {
 
 }  // namespace
 
+std::string OwnLogPath(const rec::Accepted& accepted) {
+  const v1::LogSpec& log = accepted.spec().log();
+  return log.layout() == "airflow" ? "" : log.path();
+}
+
 absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes) {
   base::Id128 id;
   if (bytes.size() != id.bytes.size()) {
@@ -153,6 +158,8 @@ absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& ac
   key.kept.push_back(row->generation);
   (key.live == 0 ? key.live : key.successor) = row->generation;
   by_id_.emplace(row->id, row.get());
+  row->own_log_path = OwnLogPath(accepted);
+  if (!row->own_log_path.empty()) by_log_path_.emplace(row->own_log_path, row.get());
   by_submission_.emplace(row->submission_id, row.get());
   ++counts_[v1::TASK_STATE_QUEUED];
   next_generation_ = row->generation + 1;
@@ -288,6 +295,11 @@ const rec::Tombstone* TaskTable::FindTombstone(const base::SubmissionId& id) con
   return &tombstones_.at(it->second);
 }
 
+TaskRow* TaskTable::FindByLogPath(const std::string& path) {
+  auto it = by_log_path_.find(path);
+  return it == by_log_path_.end() ? nullptr : it->second;
+}
+
 const KeyEntry* TaskTable::FindKey(const std::string& key) const {
   auto it = keys_.find(key);
   return it == keys_.end() ? nullptr : &it->second;
@@ -338,6 +350,10 @@ void TaskTable::Remove(TaskRow& row) {
     if (entry.kept.empty()) keys_.erase(key);
   }
   by_id_.erase(row.id);
+  if (auto path = by_log_path_.find(row.own_log_path);
+      path != by_log_path_.end() && path->second == &row) {
+    by_log_path_.erase(path);
+  }
   by_submission_.erase(row.submission_id);
   --row.owner->tasks;
   --counts_[row.state()];

@@ -63,7 +63,8 @@ struct TaskRow {
   std::string key;  // string form
   OwnerStream* owner = nullptr;
   std::string provider;
-  std::string accepted;  // packed store::v1::Accepted; empty: read it at accepted_position
+  std::string own_log_path;  // log.path, where the task chose one that nobody may share; else empty
+  std::string accepted;      // packed store::v1::Accepted; empty: read it at accepted_position
   Position accepted_position = 0;
   Position sealed_position = 0;     // 0 = no secrets, or erased
   std::vector<Position> positions;  // of every record that goes when the task is compacted
@@ -108,6 +109,8 @@ class TaskTable {
   TaskRow* FindById(const base::TaskId& id);
   TaskRow* FindBySubmission(const base::SubmissionId& id);
   const store::v1::Tombstone* FindTombstone(const base::SubmissionId& id) const;
+  // The task whose stored log stands at this path; nullptr if it is free.
+  TaskRow* FindByLogPath(const std::string& path);
   const KeyEntry* FindKey(const std::string& key) const;
 
   SandboxRow* FindSandbox(const base::SandboxId& id);
@@ -171,6 +174,7 @@ class TaskTable {
   absl::flat_hash_map<base::TaskId, TaskRow*> by_id_;
   absl::flat_hash_map<base::SubmissionId, TaskRow*> by_submission_;
   absl::flat_hash_map<std::string, KeyEntry> keys_;
+  absl::flat_hash_map<std::string, TaskRow*> by_log_path_;
   absl::btree_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
   absl::btree_map<Position, EventEntry> events_;
   std::map<std::string, std::unique_ptr<OwnerStream>> streams_;
@@ -185,6 +189,11 @@ class TaskTable {
   int64_t unacknowledged_ = 0;
   int64_t counts_[v1::TaskState_ARRAYSIZE] = {};
 };
+
+// `log.path` of a task that chose one whose objects it would share with another task of the same
+// path; else empty. Pieces of the airflow layout carry the generation in their names, so they may
+// share a path.
+std::string OwnLogPath(const store::v1::Accepted& accepted);
 
 // The 16 bytes of an id in a record; kDataLoss for another length.
 absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes);

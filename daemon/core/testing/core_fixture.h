@@ -95,6 +95,11 @@ class TaskMaker {
     item_.record.mutable_spec()->mutable_start_deadline()->set_seconds(absl::ToUnixSeconds(at));
     return *this;
   }
+  TaskMaker& LogPath(const std::string& layout, const std::string& path) {
+    item_.record.mutable_spec()->mutable_log()->set_layout(layout);
+    item_.record.mutable_spec()->mutable_log()->set_path(path);
+    return *this;
+  }
   TaskMaker& Timeout(int64_t seconds) {
     item_.record.mutable_spec()->mutable_timeout()->set_seconds(seconds);
     return *this;
