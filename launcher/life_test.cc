@@ -281,6 +281,12 @@ TEST_F(LifeTest, AStoppedSupervisorIsWokenToKill) {
   ExpectGone(pids);
 }
 
+TEST_F(LifeTest, ACommandThatStopsItsSupervisorAtOnceHasStarted) {
+  harness_.Run("at_once", harness_.Shell("at_once", "kill -STOP $PPID; sleep 1000"));
+  WaitUntil([&] { return harness_.Inspect("at_once").state == SandboxState::kRunning; });
+  EXPECT_TRUE(harness_.client().Call<FenceReply>(FenceRequest{"at_once"}).info->exit->tree_fenced);
+}
+
 TEST_F(LifeTest, AStoppedLauncherHoldsNothingUp) {
   LaunchSpec spec =
       harness_.Shell("w", "while ! test -e go; do sleep 0.01; done; head -c 1000000 /dev/zero");

@@ -1,6 +1,7 @@
 // How a launcher takes over what an earlier one left.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -147,7 +148,12 @@ void Sandboxes::CheckStarting(const std::string& id) {
   const bool has_pid = ReadRecord(directory.get(), kPidFile, &pid) == ReadResult::kRead;
   if (has_pid && sandbox->info.state == SandboxState::kStarting) OnStarted(*sandbox, pid);
   if (!sandbox->adopted) {
-    if (!has_pid) CheckStartingLater(*sandbox);
+    if (has_pid) return;
+    // Its command may have stopped it before it could tell of the start. A child of ours keeps its
+    // pid until we reap it.
+    const auto supervisor = static_cast<pid_t>(sandbox->info.supervisor_pid);
+    if (children_.contains(supervisor)) kill(supervisor, SIGCONT);
+    CheckStartingLater(*sandbox);
     return;
   }
   // The supervisor holds this lock as long as it lives, which no pid can tell so surely.
