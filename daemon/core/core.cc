@@ -33,6 +33,8 @@ int64_t Core::epoch() const { return engine_->epoch_; }
 std::vector<std::string> Core::NotReadyBecause() const { return engine_->NotReadyBecause(); }
 std::string Core::Fingerprint() const { return engine_->table_.Fingerprint(); }
 
+bool Core::AllDurable() const { return engine_->journal_.idle(); }
+
 void Core::RefreshMetrics() {
   Metrics& metrics = engine_->deps_.metrics;
   for (size_t state = 0; state < metrics.tasks.size(); ++state) {

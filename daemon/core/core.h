@@ -71,6 +71,8 @@ class Core : public TaskApi, public LogEvents {
   void RefreshMetrics();
   // Everything a client or a decision can see, as text: for the tests of I9.
   std::string Fingerprint() const;
+  // True if all of that is in the store.
+  bool AllDurable() const;
 
   void Submit(std::vector<PreparedTask> items,
               std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) override;

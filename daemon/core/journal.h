@@ -54,6 +54,8 @@ class Journal {
   boost::asio::awaitable<void> Synced();
   // The highest durable position.
   store::Position synced() const { return synced_; }
+  // True if nothing waits to become durable.
+  bool idle() const { return !running_ && open_.batch.empty(); }
   // True while a batch waits for disk space.
   bool out_of_space() const { return out_of_space_; }
   const Stats& stats() const { return stats_; }

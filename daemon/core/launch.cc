@@ -256,6 +256,15 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
   }
   const pb::ProviderError& error = outcome.error();
   if (error.proves_no_effect() && !IsRetryable(error.error_class())) {
+    // It proves that this start did nothing. Of an earlier one, whose answer was lost, it says
+    // nothing.
+    const bool first = tries == 0 && sandbox->record.epoch() == epoch_;
+    if (!first) {
+      if (row->state() == v1::TASK_STATE_STARTING) {
+        RequestStop(*row, MakeStop(*row, v1::REASON_START_FAILED, error.message()));
+      }
+      co_return false;
+    }
     view.set_state(pb::SandboxView::ENDED);
     view.mutable_exit()->set_start_failed(true);
     view.mutable_exit()->set_fence_confirmed(true);

@@ -1,5 +1,6 @@
 #include "tests/sim/simulation.h"
 
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <iostream>
@@ -13,6 +14,7 @@
 #include "base/testing/faulty_file_system.h"
 #include "daemon/core/core.h"
 #include "daemon/core/states.h"
+#include "daemon/core/task_table.h"
 #include "providers/testing/fake_provider.h"
 #include "store/inline_task_store.h"
 
@@ -49,6 +51,40 @@ class SimNaming : public daemon::Naming {
   }
 };
 
+// A store that answers one batch too early: what a kill then loses was acknowledged.
+class HastyStore : public store::TaskStore {
+ public:
+  explicit HastyStore(store::TaskStore& store) : store_(store) {}
+
+  asio::awaitable<absl::Status> Commit(const store::Batch& batch) override {
+    const store::Batch late = std::exchange(late_, batch);
+    absl::Status status = co_await store_.Commit(late);
+    co_return status;
+  }
+  absl::Status Load(
+      const std::function<absl::Status(store::Position, std::string_view)>& visit) override {
+    return store_.Load(visit);
+  }
+  store::Position last_position() const override { return store_.last_position(); }
+  asio::awaitable<absl::StatusOr<std::string>> Read(store::Position position) override {
+    return store_.Read(position);
+  }
+  bool HasRoomForNewTasks() const override { return store_.HasRoomForNewTasks(); }
+
+ private:
+  store::TaskStore& store_;
+  store::Batch late_;
+};
+
+// A scheduler's event stream. Lives through every crash.
+struct Subscriber {
+  std::string owner;
+  std::string cursor;
+  int64_t last_position = 0;
+  bool resumes = false;  // events up to `last_position` may come once more
+  std::shared_ptr<daemon::EventReader> reader;
+};
+
 // What the clients know of one submission. Lives through every crash.
 struct Submission {
   base::SubmissionId submission_id;
@@ -62,7 +98,8 @@ struct Submission {
   bool refused = false;       // the last answer was neither
   std::string id;
   bool cancelled_before_start = false;  // an answer said CANCELLED: user code must never start
-  std::vector<v1::Event> events;        // that the subscriber received, in order
+  std::map<int64_t, v1::Event> events;  // that the subscribers received, by position
+  std::optional<v1::Task> told;         // an answer said that it ended
 };
 
 class Simulation {
@@ -71,6 +108,8 @@ class Simulation {
       : options_(options),
         rng_(base::MakeSeededRng(options.seed)),
         world_rng_(base::MakeSeededRng(rng_->Next())) {
+    subscribers_[0].owner = "sim";
+    subscribers_[1].owner = "other";
     DrawFaults();
     Boot();
   }
@@ -118,6 +157,10 @@ class Simulation {
       capacity.error_class = provider::v1::CAPACITY;
       faults_[Verb::kCreate].errors.push_back(capacity);
     }
+    world_options_.host_bound = Chance(0.3);
+    reboot_probability_ = world_options_.host_bound ? 0.02 : 0;
+    disk_full_probability_ = Chance(0.2) ? 0.02 : 0;
+    outage_probability_ = Chance(0.3) ? 0.02 : 0;
     kill_probability_ = Chance(0.8) ? 0.08 : 0;
     power_probability_ = Chance(0.3) ? 0.04 : 0;
     handover_probability_ = Chance(0.5) ? 0.04 : 0;
@@ -142,7 +185,8 @@ class Simulation {
   void Boot() {
     io_ = std::make_unique<asio::io_context>(1);
     clock_ = std::make_unique<base::FakeClock>(*io_);
-    if (now_ != base::BootTime{}) clock_->JumpTo(now_);
+    for (int i = 0; i < reboots_; ++i) clock_->Reboot(absl::ZeroDuration());
+    if (now_ > clock_->Boot()) clock_->JumpTo(now_);
     clock_->SetWall(wall_);
     if (world_ == nullptr) {
       if (!fs_.MakeDirectories("/state", 0700).ok()) Fail("cannot make /state");
@@ -160,11 +204,14 @@ class Simulation {
                                                                    *world_rng_, *world_, faults_);
     registry_ = {{kProvider, provider_}};
     metrics_ = std::make_unique<daemon::Metrics>();
+    hasty_ = std::make_unique<HastyStore>(*store_);
+    store::TaskStore& used =
+        options_.answer_before_sync ? static_cast<store::TaskStore&>(*hasty_) : *store_;
     daemon::CoreDeps deps{
         .executor = io_->get_executor(),
         .clock = *clock_,
         .rng = *core_rng_,
-        .store = *store_,
+        .store = used,
         .providers = registry_,
         .naming = naming_,
         .metrics = *metrics_,
@@ -184,7 +231,7 @@ class Simulation {
     handed_over_.clear();
     absl::Status started = Await(core_->Start());
     if (!started.ok()) return Fail("start: " + started.ToString());
-    Subscribe();
+    for (Subscriber& subscriber : subscribers_) Subscribe(subscriber);
   }
 
   // Leaves coroutines where they are: nothing of the old process runs again.
@@ -225,41 +272,68 @@ class Simulation {
     });
   }
 
-  void Subscribe() {
+  void Subscribe(Subscriber& subscriber) {
     v1::WatchEventsRequest request;
-    request.set_owner("sim");
-    request.set_cursor(cursor_);
+    request.set_owner(subscriber.owner);
+    // Now and then it knows only what it acknowledged.
+    if (!Chance(0.2)) request.set_cursor(subscriber.cursor);
+    subscriber.resumes = request.cursor().empty();
     auto reader = core_->WatchEvents(request);
     if (!reader.ok()) return Fail("watch: " + reader.status().ToString());
-    reader_ = std::shared_ptr<daemon::EventReader>(*std::move(reader));
-    asio::co_spawn(*io_, ReadEvents(reader_), [](std::exception_ptr) {});
+    subscriber.reader = std::shared_ptr<daemon::EventReader>(*std::move(reader));
+    asio::co_spawn(*io_, ReadEvents(subscriber, subscriber.reader), [](std::exception_ptr) {});
   }
 
-  asio::awaitable<void> ReadEvents(std::shared_ptr<daemon::EventReader> reader) {
+  asio::awaitable<void> ReadEvents(Subscriber& subscriber,
+                                   std::shared_ptr<daemon::EventReader> reader) {
     while (true) {
       auto batch = co_await reader->Next(7, std::chrono::seconds(15));
+      if (absl::IsOutOfRange(batch.status())) {
+        // A client would list, and go on from there; here: from what it acknowledged.
+        ++result_.sometimes["cursor gone"];
+        v1::WatchEventsRequest request;
+        request.set_owner(subscriber.owner);
+        subscriber.resumes = true;
+        auto again = core_->WatchEvents(request);
+        if (!again.ok()) co_return;
+        reader = *std::move(again);
+        batch = co_await reader->Next(7, std::chrono::seconds(15));
+      }
       if (!batch.ok()) {
-        if (absl::IsOutOfRange(batch.status())) ++result_.sometimes["cursor gone"];
+        if (absl::IsOutOfRange(batch.status())) {
+          Fail("I7: gone, although acknowledged: " + subscriber.owner);
+        }
         co_return;
       }
-      for (const v1::Event& event : batch->events()) OnEvent(event);
+      for (const v1::Event& event : batch->events()) OnEvent(subscriber, event);
     }
   }
 
-  void OnEvent(const v1::Event& event) {
+  void OnEvent(Subscriber& subscriber, const v1::Event& event) {
     const int64_t position = std::stoll(event.cursor().substr(1));
-    if (position <= last_position_)
-      Fail("I7: an event came twice or out of order: " + event.cursor());
-    last_position_ = position;
-    cursor_ = event.cursor();
+    if (position <= subscriber.last_position) {
+      if (!subscriber.resumes) Fail("I7: an event came twice or out of order: " + event.cursor());
+      return;
+    }
+    subscriber.last_position = position;
+    subscriber.cursor = event.cursor();
     Trace(absl::StrCat("event ", event.cursor(), " ", event.task().id(), " ",
                        std::string(daemon::StateName(event.task().state()))));
     for (auto& submission : submissions_) {
-      if (submission->submission_id.id.ToUuid() == event.task().submission_id()) {
-        submission->id = event.task().id();
-        submission->events.push_back(event);
-      }
+      if (submission->submission_id.id.ToUuid() != event.task().submission_id()) continue;
+      submission->id = event.task().id();
+      if (event.type() == v1::EVENT_TYPE_STATE) submission->events[position] = event;
     }
+  }
+
+  // An answer told of an end: it never changes (I1).
+  void OnTold(Submission& submission, const v1::Task& task) {
+    if (!IsTerminal(task.state())) return;
+    if (submission.told.has_value() &&
+        (submission.told->state() != task.state() || submission.told->reason() != task.reason())) {
+      Fail("I1: the end of " + task.id() + " changed");
+    }
+    submission.told = task;
   }
 
   // --- actions ---
@@ -269,11 +343,20 @@ class Simulation {
     if (Chance(kill_probability_)) return CrashNow(false);
     if (Chance(power_probability_)) return CrashNow(true);
     if (Chance(handover_probability_)) return HandOverNow();
+    if (Chance(reboot_probability_)) return RebootNow();
+    if (Chance(disk_full_probability_)) return FillDisk();
+    if (Chance(outage_probability_)) return Outage();
+    if (Chance(0.3)) fs_.SetCapacity(std::nullopt);
+    if (Chance(0.3)) provider_->SetReach(providers::testing::FakeProvider::Reach::kUp);
+    if (Chance(0.05)) CheckReplay();
     if (dice < 0.45) return SubmitNew();
     if (dice < 0.55) return SubmitAgain();
     if (dice < 0.65) return CancelOne();
     if (dice < 0.70) return Acknowledge();
     if (dice < 0.72) return SetDrain();
+    if (dice < 0.75) return WaitForOne();
+    if (dice < 0.77) return GetOne();
+    if (dice < 0.79) return AdoptOne();
     clock_->Advance(Between(0, Chance(0.2) ? 5'000 : 200));
   }
 
@@ -283,12 +366,60 @@ class Simulation {
     Trace(power ? "power cut" : "kill -9");
     ++result_.sometimes[power ? "power cut" : "kill -9"];
     Kill();
+    fs_.SetCapacity(std::nullopt);
     if (power) fs_.Crash(*rng_);
     Later();
     Boot();
   }
 
+  // The host goes down, and every sandbox on it.
+  void RebootNow() {
+    Trace("reboot");
+    ++result_.sometimes["reboot"];
+    world_->Reboot();
+    Kill();
+    fs_.Crash(*rng_);
+    fs_.SetCapacity(std::nullopt);
+    ++reboots_;
+    now_ = base::BootTime{};
+    Later();
+    Boot();
+  }
+
+  void FillDisk() {
+    Trace("disk full");
+    ++result_.sometimes["disk full"];
+    fs_.SetCapacity(fs_.used_bytes() + rng_->Below(20'000));
+  }
+
+  void Outage() {
+    using Reach = providers::testing::FakeProvider::Reach;
+    Trace("outage");
+    ++result_.sometimes["outage"];
+    provider_->SetReach(Chance(0.5) ? Reach::kRefuses : Reach::kHangs);
+  }
+
+  // I9: memory is a function of the store.
+  void CheckReplay() {
+    if (!core_->AllDurable() || options_.answer_before_sync) return;
+    ++result_.sometimes["replay compared"];
+    daemon::TaskTable replayed;
+    absl::Status loaded =
+        store_->Load([&replayed](store::Position position, std::string_view bytes) {
+          store::v1::Record record;
+          if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+            return absl::DataLossError("a record");
+          }
+          return replayed.Apply(position, record);
+        });
+    if (!loaded.ok()) return Fail("I9: " + loaded.ToString());
+    if (replayed.Fingerprint() == core_->Fingerprint()) return;
+    Fail("I9: replay differs\n--- memory\n" + core_->Fingerprint() + "--- replayed\n" +
+         replayed.Fingerprint());
+  }
+
   void HandOverNow() {
+    fs_.SetCapacity(std::nullopt);
     ++result_.sometimes["hand-over"];
     Trace("hand-over");
     auto done = std::make_shared<bool>(false);
@@ -362,9 +493,62 @@ class Simulation {
     return out;
   }
 
+  // One client, or several at once.
   void SubmitAgain() {
     if (submissions_.empty()) return;
-    Send(submissions_[rng_->Below(submissions_.size())]);
+    const auto submission = submissions_[rng_->Below(submissions_.size())];
+    for (uint64_t i = 1 + rng_->Below(4); i > 0; --i) Send(submission);
+  }
+
+  std::shared_ptr<Submission> KnownSubmission() {
+    if (submissions_.empty()) return nullptr;
+    const auto submission = submissions_[rng_->Below(submissions_.size())];
+    return submission->id.empty() ? nullptr : submission;
+  }
+
+  void WaitForOne() {
+    const auto submission = KnownSubmission();
+    if (submission == nullptr) return;
+    v1::WaitTaskRequest request;
+    request.add_ids(submission->id);
+    request.mutable_timeout()->set_seconds(static_cast<int64_t>(rng_->Below(20)));
+    Call<absl::StatusOr<v1::WaitTaskResponse>>(
+        core_->WaitTask(request),
+        [this, submission](absl::StatusOr<v1::WaitTaskResponse> response) {
+          if (!response.ok()) return;
+          ++result_.sometimes[response->timed_out() ? "wait timed out" : "wait told an end"];
+          OnTold(*submission, response->tasks(0));
+          if (!response->timed_out() && !IsTerminal(response->tasks(0).state())) {
+            Fail("a wait came back before the end of " + submission->id);
+          }
+        });
+  }
+
+  void GetOne() {
+    const auto submission = KnownSubmission();
+    if (submission == nullptr) return;
+    v1::GetTaskRequest request;
+    request.mutable_task()->set_id(submission->id);
+    Call<absl::StatusOr<v1::Task>>(core_->GetTask(request),
+                                   [this, submission](absl::StatusOr<v1::Task> task) {
+                                     if (task.ok()) OnTold(*submission, *task);
+                                   });
+  }
+
+  void AdoptOne() {
+    // What the old owner did not acknowledge is compacted with the task: it would have to list.
+    if (core_options_.retention < std::chrono::hours(1)) return;
+    const auto submission = KnownSubmission();
+    if (submission == nullptr) return;
+    v1::AdoptTasksRequest request;
+    request.set_new_owner(subscribers_[rng_->Below(subscribers_.size())].owner);
+    request.add_tasks()->set_id(submission->id);
+    Call<absl::StatusOr<v1::AdoptTasksResponse>>(
+        core_->AdoptTasks(request), [this](absl::StatusOr<v1::AdoptTasksResponse> response) {
+          if (!response.ok()) return;
+          const auto outcome = response->results(0).outcome();
+          ++result_.sometimes[absl::StrCat("adopt ", v1::AdoptResult::Outcome_Name(outcome))];
+        });
   }
 
   void Send(const std::shared_ptr<Submission>& submission) {
@@ -414,10 +598,11 @@ class Simulation {
   }
 
   void Acknowledge() {
-    if (cursor_.empty()) return;
+    const Subscriber& subscriber = subscribers_[rng_->Below(subscribers_.size())];
+    if (subscriber.cursor.empty()) return;
     v1::AckEventsRequest request;
-    request.set_owner("sim");
-    request.set_cursor(cursor_);
+    request.set_owner(subscriber.owner);
+    request.set_cursor(subscriber.cursor);
     Call<absl::StatusOr<v1::AckEventsResponse>>(core_->AckEvents(request), nullptr);
   }
 
@@ -437,6 +622,8 @@ class Simulation {
     calm.name = kProvider;
     faults_ = calm;
     provider_->options() = calm;
+    provider_->SetReach(providers::testing::FakeProvider::Reach::kUp);
+    fs_.SetCapacity(std::nullopt);
     drained_ = true;
     SetDrain();
     const base::BootTime limit = clock_->Boot() + kQuietMax;
@@ -456,7 +643,8 @@ class Simulation {
   }
 
   static bool Ended(const Submission& submission) {
-    return !submission.events.empty() && IsTerminal(submission.events.back().task().state());
+    if (submission.events.empty()) return false;
+    return IsTerminal(submission.events.rbegin()->second.task().state());
   }
 
   void CheckEnd() {
@@ -470,23 +658,38 @@ class Simulation {
     for (const auto& submission : submissions_) CheckSubmission(*submission, executions);
   }
 
+  static bool IsEdge(v1::TaskState from, v1::TaskState to) {
+    for (const daemon::Edge& edge : daemon::Edges()) {
+      if (edge.from == from && edge.to == to) return true;
+    }
+    return false;
+  }
+
   void CheckSubmission(const Submission& submission, const std::map<std::string, int>& executions) {
     if (!submission.acknowledged) return;
     const std::string& id = submission.id;
     if (!Ended(submission)) return Fail("I1: no end of " + id);
     int terminal = 0;
     v1::TaskState before = v1::TASK_STATE_UNSPECIFIED;
-    for (const v1::Event& event : submission.events) {
+    for (const auto& [position, event] : submission.events) {
       const v1::TaskState state = event.task().state();
       if (before == v1::TASK_STATE_UNSPECIFIED && state != v1::TASK_STATE_QUEUED)
         Fail("I7: first event of " + id);
-      if (before == state) Fail("I7: the same state twice in a row: " + id);
+      if (before != v1::TASK_STATE_UNSPECIFIED && !IsEdge(before, state)) {
+        Fail(absl::StrCat("I7: a gap in the events of ", id, ": ",
+                          std::string(daemon::StateName(before)), " to ",
+                          std::string(daemon::StateName(state))));
+      }
       if (IsTerminal(before)) Fail("I7: an event after the end of " + id);
       if (IsTerminal(state)) ++terminal;
       before = state;
     }
     if (terminal != 1) Fail(absl::StrCat("I1: ", terminal, " terminal events of ", id));
-    const v1::Task& end = submission.events.back().task();
+    const v1::Task& end = submission.events.rbegin()->second.task();
+    if (submission.told.has_value() &&
+        (submission.told->state() != end.state() || submission.told->reason() != end.reason())) {
+      Fail("I1: an answer told another end of " + id);
+    }
     ++result_.sometimes[absl::StrCat("end ", std::string(daemon::ReasonName(end.reason())))];
     const bool ran = executions.contains(id);
     const bool succeeded = end.state() == v1::TASK_STATE_SUCCEEDED;
@@ -534,6 +737,10 @@ class Simulation {
   double kill_probability_ = 0;
   double power_probability_ = 0;
   double handover_probability_ = 0;
+  double reboot_probability_ = 0;
+  double disk_full_probability_ = 0;
+  double outage_probability_ = 0;
+  int reboots_ = 0;
   base::BootTime now_{};
   absl::Time wall_ = absl::FromUnixSeconds(1'800'000'000);
   int64_t incarnation_ = 0;
@@ -541,6 +748,7 @@ class Simulation {
   std::string handed_over_;
 
   std::unique_ptr<store::InlineTaskStore> store_;
+  std::unique_ptr<HastyStore> hasty_;
   std::unique_ptr<base::Rng> core_rng_;
   std::unique_ptr<asio::io_context> io_;
   std::unique_ptr<base::FakeClock> clock_;
@@ -549,11 +757,9 @@ class Simulation {
   providers::ProviderRegistry registry_;
   std::unique_ptr<daemon::Metrics> metrics_;
   std::unique_ptr<Core> core_;
-  std::shared_ptr<daemon::EventReader> reader_;
 
   std::vector<std::shared_ptr<Submission>> submissions_;
-  std::string cursor_;
-  int64_t last_position_ = 0;
+  std::array<Subscriber, 2> subscribers_;
 };
 
 }  // namespace

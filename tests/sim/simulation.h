@@ -13,6 +13,8 @@ struct SimulationOptions {
   uint64_t seed = 1;
   int steps = 120;     // client actions and faults before the quiet end
   bool trace = false;  // print what happens
+  // Mutation: the store answers before it has written. The invariants must notice.
+  bool answer_before_sync = false;
 };
 
 struct SimulationResult {

@@ -124,7 +124,9 @@ class CoreTest : public ::testing::Test {
   void Boot() {
     io_ = std::make_unique<asio::io_context>(1);
     clock_ = std::make_unique<base::FakeClock>(*io_);
-    if (now_ != base::BootTime{}) clock_->JumpTo(now_);
+    for (int i = 0; i < reboots_; ++i) clock_->Reboot(absl::ZeroDuration());
+    if (now_ > clock_->Boot()) clock_->JumpTo(now_);
+    if (wall_ != absl::Time()) clock_->SetWall(wall_);
     if (world_ == nullptr)
       world_ = std::make_unique<providers::testing::FakeWorld>(*clock_, world_options_);
     world_->Rebind(*clock_);
@@ -158,7 +160,10 @@ class CoreTest : public ::testing::Test {
 
   // kill -9.
   void Stop() {
-    if (clock_ != nullptr) now_ = clock_->Boot();
+    if (clock_ != nullptr) {
+      now_ = clock_->Boot();
+      wall_ = clock_->Now();
+    }
     core_.reset();
     registry_.clear();
     provider_.reset();
@@ -171,6 +176,39 @@ class CoreTest : public ::testing::Test {
   void Restart() {
     Stop();
     Boot();
+  }
+
+  // The machine restarts: boot time begins anew, wall time goes on.
+  void Reboot() {
+    world_->Reboot();
+    Stop();
+    ++reboots_;
+    now_ = base::BootTime{};
+    Boot();
+  }
+
+  // True if the hand-over ends within a minute after `limit`.
+  bool HandOver(milliseconds limit) {
+    auto done = std::make_shared<bool>(false);
+    asio::co_spawn(*io_, core_->HandOver(clock_->Boot() + limit),
+                   [done](std::exception_ptr) { *done = true; });
+    const base::BootTime last = clock_->Boot() + limit + seconds(60);
+    while (!*done && clock_->Boot() < last) clock_->Advance(milliseconds(10));
+    return *done;
+  }
+
+  void Acknowledge(const std::string& owner, const std::string& cursor) {
+    v1::AckEventsRequest ack;
+    ack.set_owner(owner);
+    ack.set_cursor(cursor);
+    const auto acknowledged = Await(core_->AckEvents(ack));
+    EXPECT_TRUE(acknowledged.ok()) << acknowledged.status();
+  }
+
+  bool IsKept(const std::string& id) {
+    v1::GetTaskRequest get;
+    get.mutable_task()->set_id(id);
+    return Await(core_->GetTask(get)).ok();
   }
 
   // Virtual time moves on until the call has come back.
@@ -253,6 +291,8 @@ class CoreTest : public ::testing::Test {
   providers::testing::FakeWorldOptions world_options_;
   CoreOptions options_;
   base::BootTime now_{};
+  absl::Time wall_;
+  int reboots_ = 0;
   absl::Status fatal_;
 
   std::unique_ptr<store::InlineTaskStore> store_;
