@@ -31,6 +31,21 @@ TEST_F(CrashTest, ASandboxThatVanishedBeforeItsStartIntentIsAnotherAttempt) {
   EXPECT_EQ(task.attempt(), 2);
 }
 
+TEST_F(CrashTest, AViewThatAsksForAStartDoesNotMakeItOvertakeItsIntent) {
+  options_.poll_interval = milliseconds(10);
+  commit_delay_ = [] { return seconds(1); };
+  Boot();
+  std::vector<PreparedTask> items;
+  items.push_back(TaskMaker(1).Build());
+  core_->Submit(std::move(items), [](absl::StatusOr<v1::SubmitTasksResponse>) {});
+  // Polls see the new sandbox, with its boot marker, while the start intent is being written.
+  while (world_->SandboxNames().empty()) clock_->Advance(milliseconds(10));
+  clock_->Advance(milliseconds(1'500));
+  EXPECT_EQ(provider_->calls(Verb::kStart), 0);
+  clock_->Advance(seconds(10));
+  EXPECT_EQ(provider_->calls(Verb::kStart), 1);
+}
+
 TEST_F(CrashTest, NothingIsCreatedAfterTheHandOver) {
   faults_[Verb::kCreate].latency = {hours(1), hours(1), 0, milliseconds(0)};
   options_.create_timeout = seconds(600);
@@ -168,10 +183,13 @@ TEST_F(CrashTest, ARefusedStartAfterARestartDoesNotProveThatNothingRan) {
   const std::string id = Submit(TaskMaker(1).Command("sim run=3600000ms")).id();
   clock_->Advance(milliseconds(100));
   ASSERT_EQ(world_->ExecutionsByExecId().at(id), 1);
-  // One look fails, so that the start is repeated before anybody saw the end.
-  faults_[Verb::kInspect].errors.push_back({.probability = 0.7});
+  // No look succeeds at first, so that the start is repeated before anybody saw the end.
+  faults_[Verb::kInspect].errors.push_back({.probability = 1.0});
+  faults_[Verb::kList].errors.push_back({.probability = 1.0});
   faults_[Verb::kStart].answer_lost = 0;
   Reboot();
+  clock_->Advance(seconds(5));
+  provider_->options()[Verb::kInspect].errors.clear();
   const v1::Task task = WaitEnd(id);
   EXPECT_EQ(task.reason(), v1::REASON_HOST_REBOOTED);
   EXPECT_NE(task.user_code_started(), v1::USER_CODE_STARTED_NO);

@@ -129,14 +129,16 @@ void Engine::IntendStart(TaskRow& row, SandboxRow& sandbox) {
   timers_.Clear(row.generation, TimerKind::kStartDeadline);
   Move(row, TaskEvent::kStartIntended, nullptr);
   const Generation generation = row.generation;
-  // From here the task may run: the start leaves only when that is durable (I3, I4).
-  journal_.WhenSynced([this, generation] { SpawnStart(generation); });
+  SpawnStart(generation);
 }
 
+// From the intent on the task may run: the start leaves only when that is durable (I3, I4), whoever
+// asks for it.
 void Engine::SpawnStart(Generation generation) {
-  if (stopping_) return;
-  if (!driven_.insert(generation).second) return;
-  Spawn("start", [this, generation] { return RunStart(generation); });
+  journal_.WhenSynced([this, generation] {
+    if (stopping_ || !driven_.insert(generation).second) return;
+    Spawn("start", [this, generation] { return RunStart(generation); });
+  });
 }
 
 asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation generation) {
@@ -210,7 +212,7 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
   driven_.erase(generation);
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return;
-  journal_.WhenSynced([this, generation] { SpawnStop(generation); });
+  SpawnStop(generation);
 }
 
 // One Start and what follows from its answer. True: the answer proves nothing, ask again (the same

@@ -68,14 +68,15 @@ void Engine::RequestStop(TaskRow& row, rec::Stop stop) {
       *status.mutable_stop() = std::move(stop);
     });
   }
-  const Generation generation = row.generation;
-  journal_.WhenSynced([this, generation] { SpawnStop(generation); });
+  SpawnStop(row.generation);
 }
 
 void Engine::SpawnStop(Generation generation) {
-  // A start in flight comes first: RunStart calls here when it is done.
-  if (stopping_ || !driven_.insert(generation).second) return;
-  Spawn("stop", [this, generation] { return RunStop(generation); });
+  journal_.WhenSynced([this, generation] {
+    // A start in flight comes first: RunStart calls here when it is done.
+    if (stopping_ || !driven_.insert(generation).second) return;
+    Spawn("stop", [this, generation] { return RunStop(generation); });
+  });
 }
 
 // Signals and looks until the end is attested or the sandbox is fenced. The end itself is applied

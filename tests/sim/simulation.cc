@@ -647,12 +647,32 @@ class Simulation {
     return IsTerminal(submission.events.rbegin()->second.task().state());
   }
 
+  // What really happened to the sandboxes in which `exec_id` was started.
+  std::string Audit(const std::string& exec_id) const {
+    std::set<std::string> names;
+    for (const auto& entry : world_->audit()) {
+      if (entry.exec_id == exec_id) names.insert(entry.name);
+    }
+    constexpr std::array kKinds{"create",  "start", "execute", "signal",
+                                "destroy", "fence", "vanish",  "reboot"};
+    std::string out;
+    for (const auto& entry : world_->audit()) {
+      if (!names.contains(entry.name) && !entry.name.empty()) continue;
+      absl::StrAppend(&out, "\n  ", entry.at.time_since_epoch().count(), " ", kKinds[entry.kind],
+                      " ", entry.name, " ", entry.exec_id, " ", entry.detail);
+    }
+    return out;
+  }
+
   void CheckEnd() {
     if (!result_.failures.empty()) return;
     std::map<std::string, int> executions;
     for (const auto& [exec_id, count] : world_->ExecutionsByExecId()) executions[exec_id] = count;
     for (const auto& [exec_id, count] : executions) {
-      if (count > 1) Fail(absl::StrCat("I3: user code of ", exec_id, " began ", count, " times"));
+      if (count > 1) {
+        Fail(
+            absl::StrCat("I3: user code of ", exec_id, " began ", count, " times", Audit(exec_id)));
+      }
     }
     for (const std::string& name : world_->SandboxNames()) Fail("I5: leaked sandbox " + name);
     for (const auto& submission : submissions_) CheckSubmission(*submission, executions);

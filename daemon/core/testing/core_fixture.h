@@ -130,7 +130,8 @@ class CoreTest : public ::testing::Test {
     if (world_ == nullptr)
       world_ = std::make_unique<providers::testing::FakeWorld>(*clock_, world_options_);
     world_->Rebind(*clock_);
-    auto store = store::InlineTaskStore::Create(*clock_, fs_, {.log = {.path = "/state/state.db"}});
+    auto store = store::InlineTaskStore::Create(
+        *clock_, fs_, {.log = {.path = "/state/state.db"}, .delay = commit_delay_});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     faults_.name = "fake";
@@ -290,6 +291,7 @@ class CoreTest : public ::testing::Test {
   providers::testing::FakeProviderOptions faults_;
   providers::testing::FakeWorldOptions world_options_;
   CoreOptions options_;
+  std::function<base::BootClock::duration()> commit_delay_;  // of each half of a commit
   base::BootTime now_{};
   absl::Time wall_;
   int reboots_ = 0;
