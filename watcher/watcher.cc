@@ -11,6 +11,8 @@ namespace {
 // A list that never ends is a provider's mistake: stop after this many pages (10 M sandboxes at 100
 // a page).
 constexpr int kPagesMax = 100'000;
+// Failed look-ups after which a cycle is given up.
+constexpr int kLookUpFailuresMax = 3;
 
 std::chrono::nanoseconds LagOf(const providers::Provider& provider) {
   const auto& lag = provider.capabilities().list_lag();
@@ -31,10 +33,12 @@ asio::awaitable<absl::Status> Watcher::Cycle() {
     if (auto it = missing_.find(one.name); it != missing_.end()) still_missing.insert(*it);
   }
   missing_ = std::move(still_missing);
+  int failures = 0;
   for (const Known& one : known) {
     if (seen.contains(one.name)) continue;
     absl::Status looked = co_await LookUp(one);
-    if (!looked.ok()) co_return looked;
+    // One that cannot be looked at does not hide the others; several say that there is no use.
+    if (!looked.ok() && ++failures >= kLookUpFailuresMax) co_return looked;
   }
   for (const Known& one : known) seen.erase(one.name);
   co_await ReapOrphans(seen);
