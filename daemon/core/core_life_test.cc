@@ -43,6 +43,7 @@ TEST_F(LifeTest, ExitCodeAndSignalAreTold) {
   EXPECT_EQ(seven.state(), v1::TASK_STATE_FAILED);
   EXPECT_EQ(seven.reason(), v1::REASON_EXIT_CODE);
   EXPECT_EQ(seven.exit_code(), 7);
+  EXPECT_EQ(seven.message(), "exited with code 7");
   EXPECT_FALSE(seven.has_signal());
   const v1::Task killed = WaitEnd(Submit(TaskMaker(2).Command("sim signal=9")).id());
   EXPECT_EQ(killed.reason(), v1::REASON_SIGNAL);

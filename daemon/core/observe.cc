@@ -37,6 +37,17 @@ v1::Reason ReasonOf(const pb::ExitRecord& exit) {
   return exit.has_signal() ? v1::REASON_SIGNAL : v1::REASON_EXIT_CODE;
 }
 
+// For people, where the provider said nothing; empty for success.
+std::string EndInWords(const pb::ExitRecord& exit, int64_t timeout_ms) {
+  if (exit.timed_out()) {
+    const std::string timeout = absl::FormatDuration(absl::Milliseconds(timeout_ms));
+    return absl::StrCat("ran longer than its timeout of ", timeout);
+  }
+  if (exit.oom_killed()) return "killed: out of memory";
+  if (exit.has_signal()) return absl::StrCat("killed by signal ", exit.signal());
+  return exit.exit_code() == 0 ? "" : absl::StrCat("exited with code ", exit.exit_code());
+}
+
 }  // namespace
 
 void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint) {
@@ -188,7 +199,8 @@ void Engine::Finish(TaskRow& row, const pb::ExitRecord& exit) {
        [&](rec::TaskStatus& status) {
          CopyExit(exit, status);
          status.set_reason(reason);
-         status.set_message(exit.message());
+         status.set_message(exit.message().empty() ? EndInWords(exit, row.timeout_ms)
+                                                   : exit.message());
        });
   AfterEnd(row);
 }
