@@ -369,6 +369,23 @@ TEST_F(LifeTest, ListsAreFilteredAndPaged) {
   EXPECT_EQ(Await(core_->ListTasks(request)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(LifeTest, APageOfLargeTasksStaysBelowWhatClientsAccept) {
+  Boot();
+  constexpr int kTasks = 6;
+  for (int i = 0; i < kTasks; ++i)
+    Submit(TaskMaker(i + 1).Command("sim " + std::string(900'000, 'x')));
+  v1::ListTasksRequest request;
+  int seen = 0;
+  do {
+    auto page = Await(core_->ListTasks(request));
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), 4u << 20);
+    seen += page->tasks_size();
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(seen, kTasks);
+}
+
 TEST_F(LifeTest, AWaitTimesOutByItself) {
   Boot();
   v1::WaitTaskRequest request;

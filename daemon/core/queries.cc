@@ -16,6 +16,8 @@ namespace {
 constexpr int kRowsPerSlice = 512;
 constexpr int32_t kPageDefault = 100;
 constexpr int32_t kPageMax = 1'000;
+// A page ends early above this: half of what gRPC clients accept by default (4 MiB).
+constexpr size_t kPageBytesMax = 2 << 20;
 // Told by GetCapacity; enforced by the service (design section 6).
 constexpr int64_t kItemsMax = 1'000;
 constexpr int64_t kBatchBytesMax = 8 << 20;
@@ -203,13 +205,23 @@ asio::awaitable<absl::StatusOr<v1::ListTasksResponse>> Engine::ListTasks(
   const int32_t size =
       request.page_size() == 0 ? kPageDefault : std::min(request.page_size(), kPageMax);
   std::vector<Generation> chosen = co_await Select(request.filter(), below, size + 1);
-  const bool more = chosen.size() > static_cast<size_t>(size);
+  bool more = chosen.size() > static_cast<size_t>(size);
   if (more) chosen.pop_back();
+  Generation last = below;
+  size_t bytes = 0;
   for (const Generation generation : chosen) {
     absl::StatusOr<v1::Task> view = co_await View(generation, nullptr);
-    if (view.ok()) *response.add_tasks() = *std::move(view);
+    if (view.ok()) {
+      bytes += view->ByteSizeLong();
+      if (bytes > kPageBytesMax && response.tasks_size() > 0) {
+        more = true;
+        break;
+      }
+      *response.add_tasks() = *std::move(view);
+    }
+    last = generation;
   }
-  if (more) response.set_next_page_token(absl::StrCat("g", chosen.back()));
+  if (more) response.set_next_page_token(absl::StrCat("g", last));
   co_await Durable();
   co_return response;
 }
