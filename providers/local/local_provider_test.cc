@@ -204,7 +204,14 @@ TEST_F(LocalProviderTest, SecretIsInNoOtherProcessAndNoRecord) {
   (*launch.mutable_secret_env())["TOKEN"] = canary;
   const std::string handle = Create("a");
   ASSERT_TRUE(Start(handle, launch).has_started());
-  const auto holders = ProcessesWith("environ", canary);
+  // The kernel shows a new program's environment a moment after its descriptors are closed.
+  std::vector<std::string> holders;
+  world_.RunUntil(
+      [&] {
+        holders = ProcessesWith("environ", canary);
+        return !holders.empty();
+      },
+      20s);
   ASSERT_EQ(holders.size(), 1u) << "the command itself, and nobody else";
   EXPECT_NE(ReadWholeFile("/proc/" + holders[0] + "/cmdline").find("sleep"), std::string::npos);
   EXPECT_TRUE(ProcessesWith("cmdline", canary).empty());
