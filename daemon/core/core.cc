@@ -13,6 +13,10 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Create(CoreDeps deps, CoreOptions op
       return absl::UnimplementedError(name +
                                       ": only two-step providers are supported by this version");
     }
+    if (!provider->capabilities().list_shows_end()) {
+      return absl::UnimplementedError(
+          name + ": only providers whose list shows ends are supported by this version");
+    }
   }
   auto engine = std::make_unique<Engine>(std::move(deps), std::move(options));
   return std::unique_ptr<Core>(new Core(std::move(engine)));

@@ -23,7 +23,7 @@ enum class TaskEvent {
   kExitedNonZero,  // attested other exit, signal, OOM or the run timeout enforced by the supervisor
   kStopRequested,  // cancel, lapsed lease, replacement, run timeout seen by the daemon
   kStopped,        // a requested stop is complete: fenced
-  kTimeoutFenced,  // a stop because of the run timeout is complete: fenced
+  kTimeoutFenced,  // a stop because of the run timeout, or of a failed start, is complete: fenced
   kCancelled,      // cancelled before its start intent
   kExpired,        // start_deadline passed before its start intent
   kExecutionLost,  // no exit record will ever come

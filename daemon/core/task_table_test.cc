@@ -1,7 +1,10 @@
 #include "daemon/core/task_table.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <cstdio>
+#include <cstring>
 #include <map>
 #include <string>
 
@@ -207,6 +210,33 @@ TEST_F(TaskTableTest, RecordsThatContradictAreDataLoss) {
   stranger.mutable_transition()->set_generation(99);
   EXPECT_EQ(table_.Apply(next_, stranger).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(table_.Apply(next_, rec::Record()).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(TaskTableTest, AQueuedTaskTakesLessThanTwoKiB) {
+  constexpr int kTasks = 20'000;
+  rec::Record record;
+  rec::Accepted& accepted = *record.mutable_accepted();
+  *accepted.mutable_key() = base::NormalKey({});
+  accepted.set_owner("airflow:prod:job-17");
+  accepted.set_digest(std::string(32, 'd'));
+  accepted.mutable_command()->set_shell(std::string(250, 'x'));
+  accepted.mutable_spec()->add_provider("local");
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 1; i <= kTasks; ++i) {
+    base::Id128 id;
+    std::memcpy(id.bytes.data(), &i, sizeof(i));
+    accepted.set_generation(i);
+    accepted.set_id(IdBytes(id));
+    accepted.set_submission_id(IdBytes(id));
+    accepted.mutable_key()->set_group("a_dag_of_usual_length");
+    accepted.mutable_key()->set_name("task_" + std::to_string(i));
+    ASSERT_TRUE(table_.Apply(i, record).ok());
+  }
+  const size_t each = (mallinfo2().uordblks - before) / kTasks;
+  RecordProperty("bytes_per_task", static_cast<int>(each));
+  std::printf("%zu bytes a task\n", each);
+  // A sanitizer's allocator tells nothing here.
+  EXPECT_LT(each, 2'048u);
 }
 
 TEST_F(TaskTableTest, ATombstoneKeepsSubmissionAndGeneration) {

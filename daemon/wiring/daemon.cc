@@ -158,9 +158,10 @@ awaitable<void> Daemon::HandOver() {
   base::LogInfo("handing over");
   NotifyServiceManager("STOPPING=1\nSTATUS=handing over");
   server_->StopServing();
+  // The core first: from the signal on nothing new is started, however long the log store takes.
+  co_await core_->HandOver(clock_->Boot() + kHandOverLimit);
   absl::Status shipped = co_await logs_->Stop(clock_->Boot() + kLogStopLimit);
   base::LogIfError(shipped, "the next start ships the rest");
-  co_await core_->HandOver(clock_->Boot() + kHandOverLimit);
   co_await CloseListeners();
   base::LogInfo("handed over");
   Finish(EXIT_SUCCESS);

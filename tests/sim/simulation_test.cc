@@ -18,10 +18,27 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
     for (const auto& [name, hits] : result.sometimes) sometimes[name] += hits;
   }
   // The rare paths were really reached.
-  for (const char* path :
-       {"kill -9", "power cut", "hand-over", "submit DUPLICATE", "submit ALREADY_LIVE",
-        "cancel CANCELLED", "cancel STOPPING", "end EXPIRED", "end SANDBOX_LOST", "end SIGNAL",
-        "end EXIT_CODE", "end START_FAILED", "end CANCELLED"}) {
+  for (const char* path : {"kill -9",
+                           "power cut",
+                           "hand-over",
+                           "submit DUPLICATE",
+                           "submit ALREADY_LIVE",
+                           "cancel CANCELLED",
+                           "cancel STOPPING",
+                           "end EXPIRED",
+                           "end SANDBOX_LOST",
+                           "end SIGNAL",
+                           "end EXIT_CODE",
+                           "end START_FAILED",
+                           "end CANCELLED",
+                           "end HOST_REBOOTED",
+                           "reboot",
+                           "disk full",
+                           "outage",
+                           "adopt LIVE",
+                           "adopt TERMINAL",
+                           "replay compared",
+                           "wait told an end"}) {
     EXPECT_GT(sometimes[path], 0) << path;
   }
 }
@@ -32,6 +49,16 @@ TEST(SimulationTest, TheSameSeedGivesTheSameTrace) {
     EXPECT_EQ(RunSimulation({.seed = seed}).trace_hash, RunSimulation({.seed = seed}).trace_hash)
         << seed;
   }
+}
+
+// The invariants have teeth: a store that answers before it has written is found.
+TEST(SimulationTest, AnAnswerBeforeTheSyncIsFound) {
+  base::SetLogLevel(base::LogLevel::kOff);
+  bool found = false;
+  for (uint64_t seed = 1; seed <= 20 && !found; ++seed) {
+    found = !RunSimulation({.seed = seed, .answer_before_sync = true}).failures.empty();
+  }
+  EXPECT_TRUE(found);
 }
 
 }  // namespace
