@@ -5,6 +5,7 @@ namespace boxkeeper::daemon {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::minutes;
 using testing::CoreTest;
 using testing::milliseconds;
 using testing::seconds;
@@ -100,25 +101,25 @@ TEST_F(CrashTest, AReaderMayOutliveTheCore) {
 }
 
 TEST_F(CrashTest, AResultOfAnEarlierBootIsKeptForItsRetention) {
-  options_.retention = hours(1);
-  options_.unacked_retention = hours(100);
+  options_.retention = minutes(1);
+  options_.unacked_retention = minutes(100);
   Boot();
-  clock_->Advance(hours(50));
+  clock_->Advance(minutes(50));
   const std::string id = Submit(TaskMaker(1).Owner("o")).id();
   WaitEnd(id);
   clock_->Advance(seconds(10));
   Reboot();
-  clock_->Advance(hours(99));
+  clock_->Advance(minutes(99));
   EXPECT_TRUE(IsKept(id));
-  clock_->Advance(hours(2));
+  clock_->Advance(minutes(2));
   EXPECT_FALSE(IsKept(id));
 }
 
 TEST_F(CrashTest, ARecordOfThisBootDoesNotRedateAnEndOfAnEarlierOne) {
-  options_.retention = hours(1);
-  options_.unacked_retention = hours(100);
+  options_.retention = minutes(1);
+  options_.unacked_retention = minutes(100);
   Boot();
-  clock_->Advance(hours(50));
+  clock_->Advance(minutes(50));
   const v1::SubmitResult task = Submit(TaskMaker(1).Owner("o"));
   WaitEnd(task.id());
   clock_->Advance(seconds(10));
@@ -126,7 +127,7 @@ TEST_F(CrashTest, ARecordOfThisBootDoesNotRedateAnEndOfAnEarlierOne) {
   core_->LogComplete(task.generation());
   clock_->Advance(seconds(1));
   Restart();
-  clock_->Advance(hours(101));
+  clock_->Advance(minutes(101));
   EXPECT_FALSE(IsKept(task.id()));
 }
 
