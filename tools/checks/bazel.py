@@ -40,7 +40,7 @@ def test(name, targets, config, env=None):
     if not targets:
         return result
     command = ["bazel", "test", f"--config={config}", "--noshow_progress", "--keep_going", "--test_summary=terse",
-               f"--local_test_jobs={os.cpu_count()}"]
+               f"--local_test_jobs={step.cores()}"]
     command += [f"--test_env={key}={value}" for key, value in (env or {}).items()]
     code, output = step.run(command + targets)
     broken = {line.split()[0] for line in output.splitlines()

@@ -14,7 +14,7 @@ def pytest(name, folder, env):
         return result
     with tempfile.TemporaryDirectory() as scratch:
         report = os.path.join(scratch, "report.xml")
-        code, _ = step.run(["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(os.cpu_count()), "--dist=load", "-p",
+        code, _ = step.run(["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(step.cores()), "--dist=load", "-p",
                             "no:cacheprovider", f"--junitxml={report}", folder], env=env)
         try:
             suites = list(ElementTree.parse(report).getroot().iter("testsuite"))

@@ -84,7 +84,7 @@ def clang_tidy(files, generated, budget):
                 pass
         return found
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(step.cores()) as pool:
         for found in pool.map(check, files):
             if found is None:
                 skipped += 1

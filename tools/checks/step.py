@@ -64,6 +64,11 @@ def changed_files():
     return sorted(f for f in set(output.splitlines() + fresh.splitlines()) if f in known)
 
 
+def cores():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def read(path):
     """Text of a file of the tree; bytes that are not UTF-8 are replaced."""
     with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as file:
