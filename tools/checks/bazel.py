@@ -6,15 +6,20 @@ import xml.etree.ElementTree as ElementTree
 from tools.checks import step
 
 
+def _flags(config):
+    """Flags of a configuration of .bazelrc; the empty one is Bazel's own: quick to compile, slow to run."""
+    return [f"--config={config}"] if config else []
+
+
 def build(targets, config):
-    """Builds `targets` with --config=`config`; a failed build is one failure."""
-    code, _ = step.run(["bazel", "build", f"--config={config}", "--show_result=0", "--noshow_progress", "--keep_going", *targets])
+    """Builds `targets` in `config`; a failed build is one failure."""
+    code, _ = step.run(["bazel", "build", *_flags(config), "--show_result=0", "--noshow_progress", "--keep_going", *targets])
     return step.Result(f"build ({config})", passed=int(code == 0), failed=int(code != 0))
 
 
 def output_folder(config, what="bazel-bin"):
     """Folder of this configuration's outputs; the bazel-* links point at whatever was built last."""
-    code, output = step.run(["bazel", "info", f"--config={config}", what], quiet=True)
+    code, output = step.run(["bazel", "info", *_flags(config), what], quiet=True)
     return output.splitlines()[-1] if code == 0 and output else ""
 
 
@@ -39,7 +44,7 @@ def test(name, targets, config, env=None):
     result = step.Result(name)
     if not targets:
         return result
-    command = ["bazel", "test", f"--config={config}", "--noshow_progress", "--keep_going", "--test_summary=terse",
+    command = ["bazel", "test", *_flags(config), "--noshow_progress", "--keep_going", "--test_summary=terse",
                f"--local_test_jobs={step.cores()}"]
     command += [f"--test_env={key}={value}" for key, value in (env or {}).items()]
     code, output = step.run(command + targets)

@@ -19,8 +19,8 @@ def _lint_steps(generated, files, budget):
 
 def _quick():
     unit = bazel.labels(f"tests(//...) except ({_LONG})")
-    yield lambda: bazel.test("unit tests (opt)", unit, "opt")
-    yield from _lint_steps(lambda: bazel.output_folder("opt"), step.changed_files(), 30)
+    yield lambda: bazel.test("unit tests", unit, "")
+    yield from _lint_steps(lambda: bazel.output_folder(""), step.changed_files(), 30)
 
 
 def _whole(full):
