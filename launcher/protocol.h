@@ -226,23 +226,29 @@ struct ExitedEvent {
 
 // Each message's payload. `Decode` is false for bytes that are not TLV or hold a nested message
 // that is not; missing fields are defaults.
-#define BOXKEEPER_LAUNCHER_MESSAGES(X)                                                           \
-  X(HelloRequest)                                                                                \
-  X(HelloReply)                                                                                  \
-  X(CreateRequest)                                                                               \
-  X(CreateReply)                                                                                 \
-  X(StartRequest)                                                                                \
-  X(StartReply)                                                                                  \
-  X(SignalRequest) X(SignalReply) X(DestroyRequest) X(DestroyReply) X(InspectRequest)            \
-      X(InspectReply) X(ListRequest) X(ListReply) X(FenceRequest) X(FenceReply) X(StatusRequest) \
-          X(StatusReply) X(StartedEvent) X(ExitedEvent)
-#define BOXKEEPER_DECLARE(M)            \
-  std::string Encode(const M& message); \
-  bool Decode(std::string_view payload, M* message);
-BOXKEEPER_LAUNCHER_MESSAGES(BOXKEEPER_DECLARE)
-#undef BOXKEEPER_DECLARE
-std::string Encode(const SandboxInfo& info);
-bool Decode(std::string_view payload, SandboxInfo* info);
+// clang-format off (it never comes to rest on this one)
+#define BOXKEEPER_LAUNCHER_MESSAGES(X) \
+  X(HelloRequest) \
+  X(HelloReply) \
+  X(CreateRequest) \
+  X(CreateReply) \
+  X(StartRequest) \
+  X(StartReply) \
+  X(SignalRequest) \
+  X(SignalReply) \
+  X(DestroyRequest) \
+  X(DestroyReply) \
+  X(InspectRequest) \
+  X(InspectReply) \
+  X(ListRequest) \
+  X(ListReply) \
+  X(FenceRequest) \
+  X(FenceReply) \
+  X(StatusRequest) \
+  X(StatusReply) \
+  X(StartedEvent) \
+  X(ExitedEvent)
+// clang-format on
 
 // Whole frames. The payload must fit kPayloadBytesMax (each message above does by its limits; the
 // launcher pages a List by size).
