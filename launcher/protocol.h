@@ -226,7 +226,8 @@ struct ExitedEvent {
 
 // Each message's payload. `Decode` is false for bytes that are not TLV or hold a nested message
 // that is not; missing fields are defaults.
-// clang-format off (it never comes to rest on this one)
+// It never comes to rest on this one.
+// clang-format off
 #define BOXKEEPER_LAUNCHER_MESSAGES(X) \
   X(HelloRequest) \
   X(HelloReply) \
@@ -249,6 +250,13 @@ struct ExitedEvent {
   X(StartedEvent) \
   X(ExitedEvent)
 // clang-format on
+#define BOXKEEPER_DECLARE(M)            \
+  std::string Encode(const M& message); \
+  bool Decode(std::string_view payload, M* message);
+BOXKEEPER_LAUNCHER_MESSAGES(BOXKEEPER_DECLARE)
+#undef BOXKEEPER_DECLARE
+std::string Encode(const SandboxInfo& info);
+bool Decode(std::string_view payload, SandboxInfo* info);
 
 // Whole frames. The payload must fit kPayloadBytesMax (each message above does by its limits; the
 // launcher pages a List by size).
