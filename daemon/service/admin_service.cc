@@ -10,8 +10,8 @@ AdminService::AdminService(CallHost& host, TaskApi& api, ReloadFunction reload)
     : host_(host), api_(api), reload_(std::move(reload)) {}
 
 grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* context,
-                                                  const v1::GetStatusRequest* request,
-                                                  v1::GetStatusResponse* response) {
+                                                  const grpc::ByteBuffer* request,
+                                                  grpc::ByteBuffer* response) {
   using Call = UnaryCall<v1::GetStatusRequest, v1::GetStatusResponse>;
   if (auto caller = host_.Authenticate(*context); !caller.ok()) {
     return Call::Refuse(context, caller.status());
@@ -27,16 +27,16 @@ grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* AdminService::ListSandboxes(grpc::CallbackServerContext* context,
-                                                      const v1::ListSandboxesRequest* request,
-                                                      v1::ListSandboxesResponse* response) {
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
   return UnaryCall<v1::ListSandboxesRequest, v1::ListSandboxesResponse>::Serve(
       host_, context, request, response,
       [this](v1::ListSandboxesRequest r) { return api_.ListSandboxes(std::move(r)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListProviders(grpc::CallbackServerContext* context,
-                                                      const v1::ListProvidersRequest* request,
-                                                      v1::ListProvidersResponse* response) {
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
   return UnaryCall<v1::ListProvidersRequest, v1::ListProvidersResponse>::Serve(
       host_, context, request, response, [this](v1::ListProvidersRequest) {
         return Ready<v1::ListProvidersResponse>(api_.ListProviders());
@@ -44,23 +44,23 @@ grpc::ServerUnaryReactor* AdminService::ListProviders(grpc::CallbackServerContex
 }
 
 grpc::ServerUnaryReactor* AdminService::Drain(grpc::CallbackServerContext* context,
-                                              const v1::DrainRequest* request,
-                                              v1::DrainResponse* response) {
+                                              const grpc::ByteBuffer* request,
+                                              grpc::ByteBuffer* response) {
   return UnaryCall<v1::DrainRequest, v1::DrainResponse>::Serve(
       host_, context, request, response,
       [this](v1::DrainRequest r) { return api_.Drain(std::move(r)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::Reload(grpc::CallbackServerContext* context,
-                                               const v1::ReloadRequest* request,
-                                               v1::ReloadResponse* response) {
+                                               const grpc::ByteBuffer* request,
+                                               grpc::ByteBuffer* response) {
   return UnaryCall<v1::ReloadRequest, v1::ReloadResponse>::Serve(
       host_, context, request, response, [this](v1::ReloadRequest) { return reload_(); });
 }
 
 grpc::ServerUnaryReactor* AdminService::AbandonTask(grpc::CallbackServerContext* context,
-                                                    const v1::AbandonTaskRequest* request,
-                                                    v1::AbandonTaskResponse* response) {
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
   return UnaryCall<v1::AbandonTaskRequest, v1::AbandonTaskResponse>::Serve(
       host_, context, request, response,
       [this](v1::AbandonTaskRequest r) { return api_.AbandonTask(std::move(r)); });

@@ -15,30 +15,36 @@ namespace boxkeeper::daemon {
 // with every mistake.
 using ReloadFunction = std::function<boost::asio::awaitable<absl::StatusOr<v1::ReloadResponse>>()>;
 
+// Every method takes and gives bytes: see wire.h.
+using RawAdmin = v1::Admin::WithRawCallbackMethod_GetStatus<
+    v1::Admin::WithRawCallbackMethod_ListSandboxes<v1::Admin::WithRawCallbackMethod_ListProviders<
+        v1::Admin::WithRawCallbackMethod_Drain<v1::Admin::WithRawCallbackMethod_Reload<
+            v1::Admin::WithRawCallbackMethod_AbandonTask<v1::Admin::Service>>>>>>;
+
 // All references outlive it.
-class AdminService final : public v1::Admin::CallbackService {
+class AdminService final : public RawAdmin {
  public:
   AdminService(CallHost& host, TaskApi& api, ReloadFunction reload);
 
   // Also answers while the daemon is still starting: it says what it waits for.
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
-                                      const v1::GetStatusRequest* request,
-                                      v1::GetStatusResponse* response) override;
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListSandboxes(grpc::CallbackServerContext* context,
-                                          const v1::ListSandboxesRequest* request,
-                                          v1::ListSandboxesResponse* response) override;
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListProviders(grpc::CallbackServerContext* context,
-                                          const v1::ListProvidersRequest* request,
-                                          v1::ListProvidersResponse* response) override;
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context,
-                                  const v1::DrainRequest* request,
-                                  v1::DrainResponse* response) override;
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Reload(grpc::CallbackServerContext* context,
-                                   const v1::ReloadRequest* request,
-                                   v1::ReloadResponse* response) override;
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* AbandonTask(grpc::CallbackServerContext* context,
-                                        const v1::AbandonTaskRequest* request,
-                                        v1::AbandonTaskResponse* response) override;
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
 
  private:
   CallHost& host_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/service/request_checks.h"
+#include "daemon/service/wire.h"
 
 namespace boxkeeper::daemon {
 namespace {
@@ -51,10 +52,12 @@ std::vector<v1::WatchEventsResponse> SplitEvents(v1::WatchEventsResponse batch, 
   return messages;
 }
 
-grpc::ServerWriteReactor<v1::WatchEventsResponse>* ServeEvents(
-    CallHost& host, TaskApi& api, grpc::CallbackServerContext* context,
-    const v1::WatchEventsRequest& request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeEvents(CallHost& host, TaskApi& api,
+                                                        grpc::CallbackServerContext* context,
+                                                        const grpc::ByteBuffer& wire_request) {
   absl::Status refused = host.Admit(*context);
+  v1::WatchEventsRequest request;
+  if (refused.ok()) refused = ParseRequest(wire_request, request);
   if (refused.ok()) refused = CheckRequest(request);
   if (!refused.ok()) return Call::Refuse(refused);
   Call::Options options;

@@ -10,9 +10,9 @@ namespace boxkeeper::daemon {
 
 // Pulls from the core only when the client has taken the last message: a slow subscriber costs one
 // message.
-grpc::ServerWriteReactor<v1::WatchEventsResponse>* ServeEvents(
-    CallHost& host, TaskApi& api, grpc::CallbackServerContext* context,
-    const v1::WatchEventsRequest& request);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeEvents(CallHost& host, TaskApi& api,
+                                                        grpc::CallbackServerContext* context,
+                                                        const grpc::ByteBuffer& wire_request);
 
 // Splits `batch` in order into messages of at most `bytes_max`, at least one event each: gRPC
 // clients refuse messages above 4 MiB by default. A heartbeat stays one empty message.

@@ -40,30 +40,30 @@ ExecutorService::ExecutorService(CallHost& host, TaskApi& api, PrepareFunction p
     : host_(host), api_(api), prepare_(std::move(prepare)) {}
 
 grpc::ServerUnaryReactor* ExecutorService::SubmitTasks(grpc::CallbackServerContext* context,
-                                                       const v1::SubmitTasksRequest* request,
-                                                       v1::SubmitTasksResponse* response) {
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
   return ServeSubmit(host_, api_, prepare_, context, request, response);
 }
 
 grpc::ServerUnaryReactor* ExecutorService::GetTask(grpc::CallbackServerContext* context,
-                                                   const v1::GetTaskRequest* request,
-                                                   v1::Task* response) {
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response) {
   return UnaryCall<v1::GetTaskRequest, v1::Task>::Serve(
       host_, context, request, response,
       [this](v1::GetTaskRequest r) { return api_.GetTask(std::move(r)); });
 }
 
 grpc::ServerUnaryReactor* ExecutorService::ListTasks(grpc::CallbackServerContext* context,
-                                                     const v1::ListTasksRequest* request,
-                                                     v1::ListTasksResponse* response) {
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
   return UnaryCall<v1::ListTasksRequest, v1::ListTasksResponse>::Serve(
       host_, context, request, response,
       [this](v1::ListTasksRequest r) { return api_.ListTasks(std::move(r)); });
 }
 
 grpc::ServerUnaryReactor* ExecutorService::WaitTask(grpc::CallbackServerContext* context,
-                                                    const v1::WaitTaskRequest* request,
-                                                    v1::WaitTaskResponse* response) {
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
   return UnaryCall<v1::WaitTaskRequest, v1::WaitTaskResponse>::Serve(
       host_, context, request, response,
       [this, deadline = context->deadline()](v1::WaitTaskRequest r) {
@@ -73,42 +73,42 @@ grpc::ServerUnaryReactor* ExecutorService::WaitTask(grpc::CallbackServerContext*
 }
 
 grpc::ServerUnaryReactor* ExecutorService::CancelTasks(grpc::CallbackServerContext* context,
-                                                       const v1::CancelTasksRequest* request,
-                                                       v1::CancelTasksResponse* response) {
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
   return UnaryCall<v1::CancelTasksRequest, v1::CancelTasksResponse>::Serve(
       host_, context, request, response,
       [this](v1::CancelTasksRequest r) { return api_.CancelTasks(std::move(r)); });
 }
 
-grpc::ServerWriteReactor<v1::WatchEventsResponse>* ExecutorService::WatchEvents(
-    grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ExecutorService::WatchEvents(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   return ServeEvents(host_, api_, context, *request);
 }
 
 grpc::ServerUnaryReactor* ExecutorService::AckEvents(grpc::CallbackServerContext* context,
-                                                     const v1::AckEventsRequest* request,
-                                                     v1::AckEventsResponse* response) {
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
   return UnaryCall<v1::AckEventsRequest, v1::AckEventsResponse>::Serve(
       host_, context, request, response,
       [this](v1::AckEventsRequest r) { return api_.AckEvents(std::move(r)); });
 }
 
 grpc::ServerUnaryReactor* ExecutorService::AdoptTasks(grpc::CallbackServerContext* context,
-                                                      const v1::AdoptTasksRequest* request,
-                                                      v1::AdoptTasksResponse* response) {
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
   return UnaryCall<v1::AdoptTasksRequest, v1::AdoptTasksResponse>::Serve(
       host_, context, request, response,
       [this](v1::AdoptTasksRequest r) { return api_.AdoptTasks(std::move(r)); });
 }
 
-grpc::ServerWriteReactor<v1::ReadLogResponse>* ExecutorService::ReadLog(
-    grpc::CallbackServerContext* context, const v1::ReadLogRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ExecutorService::ReadLog(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   return ServeLog(host_, api_, context, *request);
 }
 
 grpc::ServerUnaryReactor* ExecutorService::GetCapacity(grpc::CallbackServerContext* context,
-                                                       const v1::GetCapacityRequest* request,
-                                                       v1::GetCapacityResponse* response) {
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
   return UnaryCall<v1::GetCapacityRequest, v1::GetCapacityResponse>::Serve(
       host_, context, request, response, [this](v1::GetCapacityRequest) {
         v1::GetCapacityResponse capacity = api_.GetCapacity();
@@ -118,8 +118,8 @@ grpc::ServerUnaryReactor* ExecutorService::GetCapacity(grpc::CallbackServerConte
 }
 
 grpc::ServerUnaryReactor* ExecutorService::RenewLease(grpc::CallbackServerContext* context,
-                                                      const v1::RenewLeaseRequest* request,
-                                                      v1::RenewLeaseResponse* response) {
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
   return UnaryCall<v1::RenewLeaseRequest, v1::RenewLeaseResponse>::Serve(
       host_, context, request, response, [this](v1::RenewLeaseRequest r) {
         return Ready<v1::RenewLeaseResponse>(api_.RenewLease(std::move(r)));

@@ -8,42 +8,56 @@
 
 namespace boxkeeper::daemon {
 
+// Every method takes and gives bytes: see wire.h.
+using RawExecutor =
+    v1::Executor::WithRawCallbackMethod_SubmitTasks<v1::Executor::WithRawCallbackMethod_GetTask<
+        v1::Executor::WithRawCallbackMethod_ListTasks<v1::Executor::WithRawCallbackMethod_WaitTask<
+            v1::Executor::WithRawCallbackMethod_CancelTasks<
+                v1::Executor::WithRawCallbackMethod_WatchEvents<
+                    v1::Executor::WithRawCallbackMethod_AckEvents<
+                        v1::Executor::WithRawCallbackMethod_AdoptTasks<
+                            v1::Executor::WithRawCallbackMethod_ReadLog<
+                                v1::Executor::WithRawCallbackMethod_GetCapacity<
+                                    v1::Executor::WithRawCallbackMethod_RenewLease<
+                                        v1::Executor::Service>>>>>>>>>>>;
+
 // Parses, checks and hands over to `api` on the loop; knows nothing of tasks itself. All references
 // outlive it.
-class ExecutorService final : public v1::Executor::CallbackService {
+class ExecutorService final : public RawExecutor {
  public:
   ExecutorService(CallHost& host, TaskApi& api, PrepareFunction prepare);
 
   grpc::ServerUnaryReactor* SubmitTasks(grpc::CallbackServerContext* context,
-                                        const v1::SubmitTasksRequest* request,
-                                        v1::SubmitTasksResponse* response) override;
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetTask(grpc::CallbackServerContext* context,
-                                    const v1::GetTaskRequest* request, v1::Task* response) override;
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
-                                      const v1::ListTasksRequest* request,
-                                      v1::ListTasksResponse* response) override;
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* WaitTask(grpc::CallbackServerContext* context,
-                                     const v1::WaitTaskRequest* request,
-                                     v1::WaitTaskResponse* response) override;
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* CancelTasks(grpc::CallbackServerContext* context,
-                                        const v1::CancelTasksRequest* request,
-                                        v1::CancelTasksResponse* response) override;
-  grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(
-      grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) override;
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchEvents(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* AckEvents(grpc::CallbackServerContext* context,
-                                      const v1::AckEventsRequest* request,
-                                      v1::AckEventsResponse* response) override;
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* AdoptTasks(grpc::CallbackServerContext* context,
-                                       const v1::AdoptTasksRequest* request,
-                                       v1::AdoptTasksResponse* response) override;
-  grpc::ServerWriteReactor<v1::ReadLogResponse>* ReadLog(
-      grpc::CallbackServerContext* context, const v1::ReadLogRequest* request) override;
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadLog(grpc::CallbackServerContext* context,
+                                                      const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* GetCapacity(grpc::CallbackServerContext* context,
-                                        const v1::GetCapacityRequest* request,
-                                        v1::GetCapacityResponse* response) override;
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* RenewLease(grpc::CallbackServerContext* context,
-                                       const v1::RenewLeaseRequest* request,
-                                       v1::RenewLeaseResponse* response) override;
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
 
  private:
   CallHost& host_;

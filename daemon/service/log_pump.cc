@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/service/request_checks.h"
+#include "daemon/service/wire.h"
 
 namespace boxkeeper::daemon {
 namespace {
@@ -26,10 +27,12 @@ awaitable<absl::Status> PumpLog(TaskApi& api, v1::ReadLogRequest request, Call& 
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::ReadLogResponse>* ServeLog(CallHost& host, TaskApi& api,
-                                                        grpc::CallbackServerContext* context,
-                                                        const v1::ReadLogRequest& request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeLog(CallHost& host, TaskApi& api,
+                                                     grpc::CallbackServerContext* context,
+                                                     const grpc::ByteBuffer& wire_request) {
   absl::Status refused = host.Admit(*context);
+  v1::ReadLogRequest request;
+  if (refused.ok()) refused = ParseRequest(wire_request, request);
   if (refused.ok()) refused = CheckRequest(request);
   if (!refused.ok()) return Call::Refuse(refused);
   return Call::Serve(host, context, {},

@@ -9,8 +9,8 @@
 namespace boxkeeper::daemon {
 
 // A reader that pauses (a pager) is never cut: it holds one piece.
-grpc::ServerWriteReactor<v1::ReadLogResponse>* ServeLog(CallHost& host, TaskApi& api,
-                                                        grpc::CallbackServerContext* context,
-                                                        const v1::ReadLogRequest& request);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeLog(CallHost& host, TaskApi& api,
+                                                     grpc::CallbackServerContext* context,
+                                                     const grpc::ByteBuffer& wire_request);
 
 }  // namespace boxkeeper::daemon

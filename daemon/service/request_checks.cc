@@ -32,10 +32,6 @@ class Checks {
     Require(text.find('\0') == std::string::npos, field, "must not contain NUL");
   }
 
-  void Count(int count, const std::string& field) {
-    Require(count <= kItemsMax, field, absl::StrCat("at most ", kItemsMax));
-  }
-
   void Duration(const google::protobuf::Duration& duration, const std::string& field) {
     const bool good = duration.seconds() >= 0 && duration.seconds() <= kDurationSecondsMax &&
                       duration.nanos() >= 0 && duration.nanos() < 1'000'000'000;
@@ -85,12 +81,6 @@ class Checks {
 
 std::string At(const std::string& list, int i) { return absl::StrCat(list, "[", i, "]"); }
 
-absl::Status TooLarge(const std::string& reason, const std::string& message) {
-  ApiErrorDetails details;
-  details.violations.push_back({"tasks", message});
-  return ApiError(absl::StatusCode::kInvalidArgument, reason, message, details);
-}
-
 bool IsEmpty(const v1::TaskFilter& filter) {
   return filter.key_prefix().empty() && !filter.has_owner() && filter.states().empty() &&
          filter.labels().empty();
@@ -98,17 +88,13 @@ bool IsEmpty(const v1::TaskFilter& filter) {
 
 }  // namespace
 
-absl::Status CheckRequest(const v1::SubmitTasksRequest& request) {
-  if (request.tasks_size() > kItemsMax) {
-    return TooLarge("TOO_MANY_ITEMS", absl::StrCat(request.tasks_size(),
-                                                   " items in one request; at most ", kItemsMax));
-  }
-  const size_t bytes = request.ByteSizeLong();
-  if (bytes > static_cast<size_t>(kBatchBytesMax)) {
-    return TooLarge("BATCH_TOO_LARGE",
-                    absl::StrCat("the request has ", bytes, " bytes; at most ", kBatchBytesMax));
-  }
-  return absl::OkStatus();
+absl::Status CheckBatchBytes(size_t bytes) {
+  if (bytes <= static_cast<size_t>(kBatchBytesMax)) return absl::OkStatus();
+  const std::string message =
+      absl::StrCat("the request has ", bytes, " bytes; at most ", kBatchBytesMax);
+  ApiErrorDetails details;
+  details.violations.push_back({"tasks", message});
+  return ApiError(absl::StatusCode::kInvalidArgument, "BATCH_TOO_LARGE", message, details);
 }
 
 absl::Status CheckRequest(const v1::GetTaskRequest& request) {
@@ -132,7 +118,6 @@ absl::Status CheckRequest(const v1::ListTasksRequest& request) {
 absl::Status CheckRequest(const v1::WaitTaskRequest& request) {
   Checks checks;
   checks.Require(request.ids_size() > 0, "ids", "at least one");
-  checks.Count(request.ids_size(), "ids");
   for (int i = 0; i < request.ids_size(); ++i) checks.Id(request.ids(i), At("ids", i));
   checks.Require(v1::WaitTaskRequest::Until_IsValid(request.until()), "until", "unknown value");
   checks.Duration(request.timeout(), "timeout");
@@ -141,7 +126,6 @@ absl::Status CheckRequest(const v1::WaitTaskRequest& request) {
 
 absl::Status CheckRequest(const v1::CancelTasksRequest& request) {
   Checks checks;
-  checks.Count(request.tasks_size(), "tasks");
   for (int i = 0; i < request.tasks_size(); ++i) checks.Ref(request.tasks(i), At("tasks", i));
   if (request.tasks().empty()) {
     checks.Require(request.has_filter() && !IsEmpty(request.filter()), "filter",
@@ -177,7 +161,6 @@ absl::Status CheckRequest(const v1::AdoptTasksRequest& request) {
   checks.Require(!request.new_owner().empty(), "new_owner", "required");
   checks.Text(request.new_owner(), "new_owner", kNameBytesMax);
   checks.Require(request.tasks_size() > 0, "tasks", "at least one");
-  checks.Count(request.tasks_size(), "tasks");
   for (int i = 0; i < request.tasks_size(); ++i) checks.Ref(request.tasks(i), At("tasks", i));
   return checks.Done();
 }
@@ -195,7 +178,6 @@ absl::Status CheckRequest(const v1::GetCapacityRequest&) { return absl::OkStatus
 
 absl::Status CheckRequest(const v1::RenewLeaseRequest& request) {
   Checks checks;
-  checks.Count(request.ids_size(), "ids");
   for (int i = 0; i < request.ids_size(); ++i) checks.Id(request.ids(i), At("ids", i));
   return checks.Done();
 }

@@ -9,15 +9,16 @@
 namespace boxkeeper::daemon {
 
 // Limits of the API, told by GetCapacity and docs/errors.md.
-constexpr int kItemsMax = 1000;                 // per SubmitTasks, and ids per other request
 constexpr int64_t kBatchBytesMax = 8 << 20;     // of a SubmitTasks request
 constexpr int64_t kReceiveBytesMax = 16 << 20;  // of any message; larger ones gRPC refuses itself
 constexpr int kPageSizeMax = 1000;
 
-// OK, or kInvalidArgument with reason INVALID_REQUEST (SubmitTasks also TOO_MANY_ITEMS,
-// BATCH_TOO_LARGE) and every violation. Items of SubmitTasks are not looked into: they are answered
-// one by one.
-absl::Status CheckRequest(const v1::SubmitTasksRequest& request);
+// OK, or kInvalidArgument with reason BATCH_TOO_LARGE. Items of SubmitTasks are not looked into:
+// they are answered one by one.
+absl::Status CheckBatchBytes(size_t bytes);
+
+// OK, or kInvalidArgument with reason INVALID_REQUEST and every violation. How many items there are
+// was checked before parsing: see request_bounds.h.
 absl::Status CheckRequest(const v1::GetTaskRequest& request);
 absl::Status CheckRequest(const v1::ListTasksRequest& request);
 absl::Status CheckRequest(const v1::WaitTaskRequest& request);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <boost/asio/async_result.hpp>
@@ -19,6 +20,7 @@
 #include "absl/functional/any_invocable.h"
 #include "daemon/service/call_host.h"
 #include "daemon/service/grpc_status.h"
+#include "daemon/service/wire.h"
 
 namespace boxkeeper::daemon {
 
@@ -26,7 +28,7 @@ namespace boxkeeper::daemon {
 // result is the call's status. One message is held at most, whatever the client does; messages are
 // serialised and sent off the loop.
 template <typename Response>
-class StreamCall final : public grpc::ServerWriteReactor<Response> {
+class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   using Pump = std::function<boost::asio::awaitable<absl::Status>(StreamCall&)>;
 
@@ -36,15 +38,15 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
     std::optional<std::chrono::nanoseconds> stall_limit;
   };
 
-  static grpc::ServerWriteReactor<Response>* Serve(CallHost& host,
-                                                   grpc::CallbackServerContext* context,
-                                                   Options options, Pump pump) {
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Serve(CallHost& host,
+                                                           grpc::CallbackServerContext* context,
+                                                           Options options, Pump pump) {
     auto* call = new StreamCall(host, context, options, std::move(pump));
     if (!host.bridge.ToLoop([call] { call->Run(); })) call->Finish(ToGrpcStatus(ServerBusy()));
     return call;
   }
 
-  static grpc::ServerWriteReactor<Response>* Refuse(const absl::Status& status) {
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Refuse(const absl::Status& status) {
     return new Refused(status);
   }
 
@@ -63,7 +65,10 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
       stall_alarm_->Set(host_.clock.Boot() + *options_.stall_limit,
                         [this] { context_->TryCancel(); });
     }
-    auto send = [this] { this->StartWrite(&message_); };
+    auto send = [this] {
+      if (!SerializeResponse(message_, wire_).ok()) return Sent(false);
+      this->StartWrite(&wire_);
+    };
     const bool ok = co_await Send(std::move(send));
     if (stall_alarm_ != nullptr) stall_alarm_->Cancel();
     co_return ok;
@@ -80,7 +85,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   void OnDone() override { delete this; }
 
  private:
-  class Refused final : public grpc::ServerWriteReactor<Response> {
+  class Refused final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
    public:
     explicit Refused(const absl::Status& status) { this->Finish(ToGrpcStatus(status)); }
     void OnDone() override { delete this; }
@@ -134,6 +139,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   const std::shared_ptr<OpenCall> open_ = std::make_shared<OpenCall>();
   std::unique_ptr<base::Alarm> stall_alarm_;
   Response message_;
+  grpc::ByteBuffer wire_;                // of `message_`
   absl::AnyInvocable<void(bool)> sent_;  // of the one operation in flight
 };
 

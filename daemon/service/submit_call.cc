@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "daemon/service/grpc_status.h"
 #include "daemon/service/request_checks.h"
+#include "daemon/service/wire.h"
 
 namespace boxkeeper::daemon {
 namespace {
@@ -32,8 +34,12 @@ v1::SubmitTasksResponse OutcomesOf(std::vector<PreparedTask> items) {
 class SubmitCall final : public grpc::ServerUnaryReactor {
  public:
   SubmitCall(CallHost& host, TaskApi& api, int64_t bytes, std::vector<PreparedTask> items,
-             v1::SubmitTasksResponse* response)
-      : host_(host), api_(api), bytes_(bytes), items_(std::move(items)), response_(response) {}
+             grpc::ByteBuffer* wire_response)
+      : host_(host),
+        api_(api),
+        bytes_(bytes),
+        items_(std::move(items)),
+        wire_response_(wire_response) {}
 
   void Start() {
     if (!host_.bridge.ToLoop([this] { Run(); })) Finish(ToGrpcStatus(ServerBusy()));
@@ -51,14 +57,14 @@ class SubmitCall final : public grpc::ServerUnaryReactor {
     }
     api_.Submit(std::move(items_), [this](absl::StatusOr<v1::SubmitTasksResponse> result) {
       const absl::Status status = result.status();
-      if (status.ok()) *response_ = *std::move(result);
+      if (status.ok()) response_ = *std::move(result);
       Answer(status);
     });
   }
 
   void Answer(const absl::Status& status) {
     if (status.ok()) {
-      host_.bridge.OffLoop([this] { Finish(grpc::Status::OK); });
+      host_.bridge.OffLoop([this] { Finish(SerializeResponse(response_, *wire_response_)); });
     } else {
       host_.bridge.OffLoop([this, status] { Finish(ToGrpcStatus(status)); });
     }
@@ -68,38 +74,50 @@ class SubmitCall final : public grpc::ServerUnaryReactor {
   TaskApi& api_;
   const int64_t bytes_;
   std::vector<PreparedTask> items_;
-  v1::SubmitTasksResponse* const response_;
+  v1::SubmitTasksResponse response_;
+  grpc::ByteBuffer* const wire_response_;
 };
 
 grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const absl::Status& status) {
+                                    const grpc::Status& status) {
   auto* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
+  reactor->Finish(status);
   return reactor;
+}
+
+absl::StatusOr<v1::SubmitTasksRequest> Parse(const grpc::ByteBuffer& wire) {
+  v1::SubmitTasksRequest request;
+  absl::Status refused = CheckBatchBytes(wire.Length());
+  if (refused.ok()) refused = ParseRequest(wire, request);
+  if (!refused.ok()) return refused;
+  return request;
 }
 
 }  // namespace
 
 grpc::ServerUnaryReactor* ServeSubmit(CallHost& host, TaskApi& api, const PrepareFunction& prepare,
                                       grpc::CallbackServerContext* context,
-                                      const v1::SubmitTasksRequest* request,
-                                      v1::SubmitTasksResponse* response) {
+                                      const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   absl::Status refused = host.Admit(*context);
   if (refused.ok() && host.state.load(std::memory_order_acquire) == ServingState::kStopping) {
     refused = ShuttingDown();
   }
-  if (refused.ok()) refused = CheckRequest(*request);
-  if (!refused.ok()) return FinishNow(context, refused);
+  if (!refused.ok()) return FinishNow(context, ToGrpcStatus(refused));
 
-  const auto bytes = static_cast<int64_t>(request->ByteSizeLong());
-  if (!host.bridge.Reserve(bytes)) return FinishNow(context, ServerBusy());
-  std::vector<PreparedTask> items;
-  items.reserve(static_cast<size_t>(request->tasks_size()));
-  for (const v1::TaskSpec& item : request->tasks()) items.push_back(prepare(item));
-  if (request->validate_only()) {
-    *response = OutcomesOf(std::move(items));
+  const auto bytes = static_cast<int64_t>(request->Length());
+  if (!host.bridge.Reserve(bytes)) return FinishNow(context, ToGrpcStatus(ServerBusy()));
+  const auto parsed = Parse(*request);
+  if (!parsed.ok()) {
     host.bridge.Release(bytes);
-    return FinishNow(context, absl::OkStatus());
+    return FinishNow(context, ToGrpcStatus(parsed.status()));
+  }
+  std::vector<PreparedTask> items;
+  items.reserve(static_cast<size_t>(parsed->tasks_size()));
+  for (const v1::TaskSpec& item : parsed->tasks()) items.push_back(prepare(item));
+  if (parsed->validate_only()) {
+    const grpc::Status told = SerializeResponse(OutcomesOf(std::move(items)), *response);
+    host.bridge.Release(bytes);
+    return FinishNow(context, told);
   }
   auto* call = new SubmitCall(host, api, bytes, std::move(items), response);
   call->Start();

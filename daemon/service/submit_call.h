@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <functional>
@@ -20,7 +21,6 @@ using PrepareFunction = std::function<PreparedTask(const v1::TaskSpec&)>;
 // the loop never hears of it.
 grpc::ServerUnaryReactor* ServeSubmit(CallHost& host, TaskApi& api, const PrepareFunction& prepare,
                                       grpc::CallbackServerContext* context,
-                                      const v1::SubmitTasksRequest* request,
-                                      v1::SubmitTasksResponse* response);
+                                      const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
 }  // namespace boxkeeper::daemon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <boost/asio/awaitable.hpp>
@@ -15,6 +16,7 @@
 #include "daemon/service/call_host.h"
 #include "daemon/service/grpc_status.h"
 #include "daemon/service/request_checks.h"
+#include "daemon/service/wire.h"
 
 namespace boxkeeper::daemon {
 
@@ -26,22 +28,28 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   using Handler = std::function<boost::asio::awaitable<absl::StatusOr<Response>>(Request)>;
 
   static grpc::ServerUnaryReactor* Serve(CallHost& host, grpc::CallbackServerContext* context,
-                                         const Request* request, Response* response,
-                                         Handler handler) {
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response, Handler handler) {
     absl::Status refused = host.Admit(*context);
-    if (refused.ok()) refused = CheckRequest(*request);
     if (!refused.ok()) return Refuse(context, refused);
     return ServeAdmitted(host, context, request, response, std::move(handler));
   }
 
-  // Without the checks of Serve: the caller made its own.
+  // Without asking who calls: the caller did.
   static grpc::ServerUnaryReactor* ServeAdmitted(CallHost& host,
                                                  grpc::CallbackServerContext* context,
-                                                 const Request* request, Response* response,
-                                                 Handler handler) {
-    const auto bytes = static_cast<int64_t>(request->ByteSizeLong());
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response, Handler handler) {
+    const auto bytes = static_cast<int64_t>(request->Length());
     if (!host.bridge.Reserve(bytes)) return Refuse(context, ServerBusy());
-    auto* call = new UnaryCall(host, bytes, request, response, std::move(handler));
+    Request parsed;
+    absl::Status refused = ParseRequest(*request, parsed);
+    if (refused.ok()) refused = CheckRequest(parsed);
+    if (!refused.ok()) {
+      host.bridge.Release(bytes);
+      return Refuse(context, refused);
+    }
+    auto* call = new UnaryCall(host, bytes, std::move(parsed), response, std::move(handler));
     if (!host.bridge.ToLoop([call] { call->Run(); })) call->Finish(ToGrpcStatus(ServerBusy()));
     return call;
   }
@@ -64,12 +72,12 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
-  UnaryCall(CallHost& host, int64_t bytes, const Request* request, Response* response,
+  UnaryCall(CallHost& host, int64_t bytes, Request request, grpc::ByteBuffer* wire_response,
             Handler handler)
       : host_(host),
         bytes_(bytes),
-        request_(request),
-        response_(response),
+        request_(std::move(request)),
+        wire_response_(wire_response),
         handler_(std::move(handler)) {}
 
   void Run() {
@@ -78,22 +86,25 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     auto done = [this](std::exception_ptr escaped, absl::StatusOr<Response> result) {
       host_.Closed(open_);
       const absl::Status status = StatusOfCall(*open_, escaped, result.status());
-      if (status.ok()) *response_ = *std::move(result);
+      if (status.ok()) response_ = *std::move(result);
       Answer(status);
     };
-    boost::asio::co_spawn(host_.bridge.executor(), handler_(*request_),
+    boost::asio::co_spawn(host_.bridge.executor(), handler_(std::move(request_)),
                           boost::asio::bind_cancellation_slot(open_->slot(), std::move(done)));
   }
 
   // After the hand-over nothing here may touch the call: OnDone may already have deleted it.
   void Answer(const absl::Status& status) {
-    host_.bridge.OffLoop([this, status] { Finish(ToGrpcStatus(status)); });
+    host_.bridge.OffLoop([this, status] {
+      Finish(status.ok() ? SerializeResponse(response_, *wire_response_) : ToGrpcStatus(status));
+    });
   }
 
   CallHost& host_;
   const int64_t bytes_;
-  const Request* const request_;
-  Response* const response_;
+  Request request_;
+  Response response_;
+  grpc::ByteBuffer* const wire_response_;
   Handler handler_;
   const std::shared_ptr<OpenCall> open_ = std::make_shared<OpenCall>();
 };
