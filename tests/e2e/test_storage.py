@@ -25,6 +25,7 @@ def _small_disk(folder, megabytes):
         yield path
     finally:
         subprocess.run(["umount", "-l", path], check=True)
+        shutil.rmtree(folder)  # the daemon could not remove the mount point
 
 
 def _try_to_submit(client, **fields):
