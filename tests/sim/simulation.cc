@@ -15,6 +15,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/states.h"
 #include "daemon/core/task_table.h"
+#include "daemon/core/testing/plain_naming.h"
 #include "providers/testing/fake_provider.h"
 #include "store/inline_task_store.h"
 
@@ -32,24 +33,6 @@ constexpr char kProvider[] = "fake";
 // After the last fault everything must come to rest within this (virtual) time: the longest
 // back-off, several times.
 constexpr std::chrono::hours kQuietMax{2};
-
-class SimNaming : public daemon::Naming {
- public:
-  std::string Name(const base::SandboxId& id) const override { return "bk" + id.ToString(); }
-  std::map<std::string, std::string> Labels(const base::SandboxId& id, const std::string&, int32_t,
-                                            int64_t epoch) const override {
-    return {{"boxkeeper.sandbox", id.ToString()}, {"boxkeeper.epoch", absl::StrCat(epoch)}};
-  }
-  std::optional<daemon::VerifiedSandbox> Verify(const std::string& name,
-                                                const std::map<std::string, std::string>& labels,
-                                                const std::string&) const override {
-    if (!name.starts_with("bk")) return std::nullopt;
-    auto id = base::Id128::Parse(std::string_view(name).substr(2));
-    if (!id.has_value()) return std::nullopt;
-    auto epoch = labels.find("boxkeeper.epoch");
-    return daemon::VerifiedSandbox{{*id}, epoch == labels.end() ? 0 : std::stoll(epoch->second)};
-  }
-};
 
 // A store that answers one batch too early: what a kill then loses was acknowledged.
 class HastyStore : public store::TaskStore {
@@ -750,7 +733,7 @@ class Simulation {
   std::unique_ptr<base::Rng> world_rng_;  // requests that outlive the daemon still draw from it
 
   base::FaultyFileSystem fs_;
-  SimNaming naming_;
+  daemon::testing::PlainNaming naming_;
   providers::testing::FakeProviderOptions faults_;
   providers::testing::FakeWorldOptions world_options_;
   daemon::CoreOptions core_options_;

@@ -7,7 +7,7 @@ import time
 from tools.checks import arrows, bazel, end_to_end, lint, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
-_TIDY_SECONDS = 150
+_TIDY_SECONDS = 60
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
 

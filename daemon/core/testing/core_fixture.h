@@ -17,6 +17,7 @@
 #include "base/testing/fake_clock.h"
 #include "base/testing/faulty_file_system.h"
 #include "daemon/core/core.h"
+#include "daemon/core/testing/plain_naming.h"
 #include "providers/testing/fake_provider.h"
 #include "store/inline_task_store.h"
 
@@ -26,24 +27,6 @@ namespace asio = boost::asio;
 using providers::testing::Verb;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class PlainNaming : public Naming {
- public:
-  std::string Name(const base::SandboxId& id) const override { return "bk" + id.ToString(); }
-  std::map<std::string, std::string> Labels(const base::SandboxId& id, const std::string&, int32_t,
-                                            int64_t epoch) const override {
-    return {{"boxkeeper.sandbox", id.ToString()}, {"boxkeeper.epoch", absl::StrCat(epoch)}};
-  }
-  std::optional<VerifiedSandbox> Verify(const std::string& name,
-                                        const std::map<std::string, std::string>& labels,
-                                        const std::string&) const override {
-    auto id = name.starts_with("bk") ? base::Id128::Parse(std::string_view(name).substr(2))
-                                     : std::nullopt;
-    if (!id.has_value()) return std::nullopt;
-    auto epoch = labels.find("boxkeeper.epoch");
-    return VerifiedSandbox{{*id}, epoch == labels.end() ? 0 : std::stoll(epoch->second)};
-  }
-};
 
 // A valid submission; a test says only what matters to it.
 class TaskMaker {
