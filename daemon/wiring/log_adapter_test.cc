@@ -211,6 +211,25 @@ TEST_F(LogAdapterTest, FollowsFromBeforeTheBeginningToTheEnd) {
   EXPECT_TRUE(ended);
 }
 
+TEST_F(LogAdapterTest, AFollowerMissesNoEndThatComesWhileItReads) {
+  auto spool = Spool();
+  spool.Write(Stream::kStdout, "text", 1);
+  v1::ReadLogRequest request;
+  request.set_id(task_.id.ToString());
+  request.set_offset(4);
+  request.set_follow(true);
+  auto describe = [this]() -> awaitable<absl::StatusOr<LogTask>> { co_return task_; };
+  // The task ends right after the follower has asked whether it has.
+  auto end = [this] {
+    const LogEnd before = end_;
+    if (!end_.ended) End(4);
+    return before;
+  };
+  auto stream = adapter_->Open(task_.id, std::move(describe), std::move(end), std::move(request));
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  EXPECT_TRUE(Next(**stream).end());
+}
+
 TEST_F(LogAdapterTest, AFollowerOfACompactedTaskIsTold) {
   v1::ReadLogRequest request;
   request.set_follow(true);

@@ -85,6 +85,8 @@ awaitable<absl::StatusOr<v1::ReadLogResponse>> SpoolLogStream::Next() {
       response.set_data(std::move(chunk->data));
       co_return response;
     }
+    // Known since it was looked at above? Its wake-up came while nobody waited.
+    if (!source_.final_size && end_().ended) continue;
     absl::Status grown = co_await adapter_.growth_.WaitForGrowth(
         id_.ToString(), source_.spool.path(stream_), *spooled);
     if (!grown.ok()) co_return grown;
