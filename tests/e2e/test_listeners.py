@@ -36,7 +36,7 @@ def _grpc_port(daemon):
 
 def _tls_port(daemon, credentials):
     for port in processes.listening_ports(daemon.process.pid):
-        if _code(daemon.connect(f"localhost:{port}", credentials=credentials)) is None:
+        if _code(daemon.connect(f"127.0.0.1:{port}", credentials=credentials)) is None:
             return port
     return None
 
@@ -91,7 +91,7 @@ def test_tls_wants_a_client_certificate_of_our_authority():
 
         good = credentials("client")
         port = until(lambda: _tls_port(daemon, good), "the TLS port")
-        target = f"localhost:{port}"
+        target = f"127.0.0.1:{port}"
         assert _code(daemon.connect(target)) == grpc.StatusCode.UNAVAILABLE  # no TLS
         anonymous = grpc.ssl_channel_credentials(certificates.read(ca))
         assert _code(daemon.connect(target, credentials=anonymous)) == grpc.StatusCode.UNAVAILABLE
