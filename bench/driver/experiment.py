@@ -1,0 +1,121 @@
+"""Experiments: sides that are measured in turn, round by round, and the rows that come of them."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+
+from bench.driver import machine, rows, stats
+from bench.driver.programs import Failed
+
+
+class Unavailable(Exception):
+    """Why an experiment or a peer cannot be measured here."""
+
+
+@dataclasses.dataclass
+class Context:
+    """What every experiment is given."""
+
+    bin: str        # folder with the built binaries
+    folder: str     # scratch folder, removed at the end
+    rounds: int = 5
+    quick: bool = False
+    short: bool = False  # the guard of tools/test: even smaller than quick
+
+    def program(self, name):
+        return os.path.join(self.bin, "bench", name)
+
+    def size(self, full, quick, short=None):
+        """How much to measure in this mode."""
+        return (quick if short is None else short) if self.short else quick if self.quick else full
+
+
+class Experiment:
+    """One group of rows that share their measurements. Subclasses set `rows` and implement `sides`.
+
+    `open` is entered around all rounds: it starts what all rounds share and puts its clean-up on the stack. It may raise
+    Unavailable.
+    """
+
+    name = ""
+    rows = ()
+    rounds_max = 1000
+
+    def open(self, context, stack):
+        """Prepares; default: nothing to prepare."""
+
+    def sides(self, context):
+        """[(name, function without arguments that measures once and returns {metric: value})], in the order of a round."""
+        raise NotImplementedError
+
+
+def say(text):
+    """A line of progress on stderr."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def _sample_yardsticks(context, samples):
+    for name, value in machine.yardsticks(context.bin, context.folder).items():
+        samples.setdefault(name, []).append(value)
+
+
+def _rounds(experiment, context, metrics, broken):
+    """Runs the rounds; a side that fails once is left out from then on, with its reason in `broken`."""
+    rounds = min(context.rounds, experiment.rounds_max)
+    for number in range(1, rounds + 1):
+        told = []
+        for side, measure in experiment.sides(context):
+            if side in broken:
+                continue
+            try:
+                found = measure()
+            except Unavailable as why:
+                broken[side] = f"not available: {why}"
+                continue
+            except (Failed, AssertionError, OSError) as why:
+                broken[side] = f"failed in round {number}: {why}"
+                say(f"{experiment.name}: {side}: {broken[side]}")
+                continue
+            for metric, value in found.items():
+                metrics.setdefault(metric, []).append(value)
+                metrics.setdefault("side of " + metric, side)
+            told.append(", ".join(f"{m} {v:.4g}" for m, v in found.items()))
+        say(f"{experiment.name} {number}/{rounds}: {'; '.join(told)}")
+
+
+def _why_missing(row, metrics, broken, error):
+    if error:
+        return error
+    side = metrics.get("side of " + row.ours)
+    if side in broken:
+        return broken[side]
+    if row.ours in metrics:
+        return ""
+    return "; ".join(broken.values()) or "not measured"
+
+
+def run(experiment, context, wanted):
+    """Results of those of the experiment's rows for which `wanted(row name)`; yardsticks are sampled before and after."""
+    metrics, broken, yardsticks, error = {}, {}, {}, ""
+    _sample_yardsticks(context, yardsticks)
+    try:
+        with contextlib.ExitStack() as stack:
+            experiment.open(context, stack)
+            _rounds(experiment, context, metrics, broken)
+    except Unavailable as why:
+        error = f"not available: {why}"
+    except (Failed, AssertionError, OSError) as why:
+        error = f"failed: {why}"
+    if error:
+        say(f"{experiment.name}: {error}")
+    else:
+        _sample_yardsticks(context, yardsticks)
+    scale = {name: stats.summary(values).median for name, values in yardsticks.items()}
+    results = []
+    for row in experiment.rows:
+        if not wanted(row.name):
+            continue
+        why = _why_missing(row, metrics, broken, error)
+        results.append(rows.Result(row, missing=why, yardsticks=scale) if why else rows.result(row, metrics, scale))
+    return results, yardsticks
