@@ -51,7 +51,6 @@ class BenchDaemon(Daemon):
 
     def http(self, path):
         """(status, text) of an HTTP GET."""
-        import urllib.request
         with urllib.request.urlopen(f"http://{self._http}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
 
