@@ -36,9 +36,7 @@ char* Put(char* at, long value) {
   return at + 20;
 }
 
-}  // namespace
-
-extern "C" [[noreturn, gnu::force_align_arg_pointer]] void _start() {
+[[noreturn]] void PrintStamps() {
   const long started = NowNs();
   char line[42];
   char* end = Put(line, started);
@@ -48,3 +46,11 @@ extern "C" [[noreturn, gnu::force_align_arg_pointer]] void _start() {
   Call(SYS_write, 1, reinterpret_cast<long>(line), end - line);
   for (;;) Call(SYS_exit_group, 0, 0, 0);
 }
+
+}  // namespace
+
+#ifdef BOXKEEPER_STAMP_WITH_LIBC
+int main() { PrintStamps(); }
+#else
+extern "C" [[noreturn, gnu::force_align_arg_pointer]] void _start() { PrintStamps(); }
+#endif
