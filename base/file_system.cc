@@ -137,6 +137,8 @@ class RealFileSystem final : public FileSystem {
   }
 
   absl::Status MakeDirectories(const std::string& path, uint32_t mode) override {
+    // Mostly its parent is there.
+    if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return absl::OkStatus();
     for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       std::string prefix = path.substr(0, end);
       if (mkdir(prefix.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {

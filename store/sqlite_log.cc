@@ -57,7 +57,7 @@ SqliteLog::SqliteLog(base::FileSystem& fs, SqliteLogOptions options)
       directory_(base::ParentDirectory(options_.path)),
       ballast_(fs, options_.path.substr(0, options_.path.rfind('/') + 1) + "reserve",
                options_.ballast_bytes),
-      vfs_(fs) {}
+      vfs_(fs, options_.wal_reserve_bytes) {}
 
 SqliteLog::~SqliteLog() {
   if (db_ != nullptr && vfs_.failure().ok()) {
@@ -90,7 +90,7 @@ absl::Status SqliteLog::OpenDatabase() {
   }
   RETURN_IF_ERROR(CheckIdentity());
   // Only now that it is ours, and before SQLite reads it.
-  RETURN_IF_ERROR(CutTornTransaction());
+  RETURN_IF_ERROR(CutTail());
   auto db = Connect(options_.path, vfs_, false);
   if (!db.ok()) {
     if (absl::IsFailedPrecondition(db.status())) return db.status();
@@ -146,15 +146,15 @@ absl::Status SqliteLog::CheckIdentity() {
   return absl::OkStatus();
 }
 
-absl::Status SqliteLog::CutTornTransaction() {
+absl::Status SqliteLog::CutTail() {
   const std::string wal_path = options_.path + "-wal";
   ASSIGN_OR_RETURN(WalScan scan, ScanWal(fs_, wal_path));
-  if (!scan.torn()) return absl::OkStatus();
-  base::LogWarning("store: the last transaction was torn by a crash; opened without it",
-                   {{"file", wal_path},
-                    {"transactions_kept", scan.commits},
-                    {"frames_kept", scan.frames},
-                    {"bytes_cut", scan.file_bytes - scan.valid_bytes}});
+  if (!scan.has_tail()) return absl::OkStatus();
+  if (scan.torn) {
+    base::LogWarning(
+        "store: the last transaction was torn by a crash; opened without it",
+        {{"file", wal_path}, {"transactions_kept", scan.commits}, {"frames_kept", scan.frames}});
+  }
   base::OpenOptions options{.write = true};
   ASSIGN_OR_RETURN(std::unique_ptr<base::File> file, fs_.Open(wal_path, options));
   // A header without frames goes too: a generation starts in an empty file.

@@ -25,7 +25,9 @@ struct SqliteLogOptions {
   std::string
       path;  // of the database, absolute; its directory exists. Files beside it: docs/store.md
   uint64_t ballast_bytes = 8 << 20;  // the file `reserve` beside it; 0 = none
-  uint64_t room_bytes = 16 << 20;    // HasRoomForNewTasks is false below this much free space
+  // The WAL grows by so many zeros at a time (sqlite_vfs.cc has why); 0 = with each transaction.
+  uint64_t wal_reserve_bytes = 1 << 20;
+  uint64_t room_bytes = 16 << 20;  // HasRoomForNewTasks is false below this much free space
   std::vector<Migration> migrations = Migrations();
 };
 
@@ -74,7 +76,7 @@ class SqliteLog {
 
   absl::Status OpenDatabase();
   absl::Status CreateDatabase();
-  absl::Status CutTornTransaction();
+  absl::Status CutTail();
   absl::Status CheckIdentity();
   absl::Status Migrate(int from);
   absl::Status BackUp(int version);

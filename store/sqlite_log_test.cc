@@ -87,10 +87,34 @@ TEST_F(SqliteLogTest, DeletedRecordsAreOverwritten) {
   EXPECT_EQ(fs.Content(kDb)->find(canary), std::string::npos);
 }
 
+// --- the WAL's reserve ---
+
+TEST_F(SqliteLogTest, TheWalGrowsByItsReserve) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(log->Commit(Puts({{1, "one"}})).ok());
+  const size_t size = fs.Content("/state.db-wal")->size();
+  EXPECT_EQ(size, Options().wal_reserve_bytes);
+  for (Position i = 2; i <= 20; ++i) ASSERT_TRUE(log->Commit(Puts({{i, "more"}})).ok());
+  EXPECT_EQ(fs.Content("/state.db-wal")->size(), size);
+  EXPECT_LT(log->wal_bytes(), size);
+}
+
+TEST_F(SqliteLogTest, ADiskTooFullForTheReserveStillTakesTransactions) {
+  ASSERT_TRUE(Open().ok());
+  fs.SetCapacity(fs.used_bytes() + 100'000);
+  ASSERT_TRUE(log->Commit(Puts({{1, "one"}})).ok());
+  EXPECT_LE(fs.Content("/state.db-wal")->size(), 100'000U);
+  fs.KillProcess();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(LoadAll(*log)->size(), 1u);
+}
+
 // --- a full disk ---
 
 TEST_F(SqliteLogTest, AFullDiskRefusesKeepsEverythingAndRecovers) {
-  ASSERT_TRUE(Open().ok());
+  SqliteLogOptions options = Options();
+  options.wal_reserve_bytes = 0;  // else the transaction finds its room there
+  ASSERT_TRUE(Open(options).ok());
   ASSERT_TRUE(log->Commit(Puts({{1, "one"}})).ok());
   for (uint64_t spare = 0; spare < 40'000; spare += 997) {
     fs.SetCapacity(fs.used_bytes() + spare);
@@ -100,7 +124,7 @@ TEST_F(SqliteLogTest, AFullDiskRefusesKeepsEverythingAndRecovers) {
     ASSERT_FALSE(log->HasRoomForNewTasks());
     ASSERT_EQ(log->records(), 1);
     EXPECT_EQ(*log->Read(1), "one");
-    EXPECT_FALSE(ScanWal(fs, "/state.db-wal")->torn());
+    EXPECT_FALSE(ScanWal(fs, "/state.db-wal")->torn);
   }
   fs.SetCapacity(std::nullopt);
   ASSERT_TRUE(log->Commit(Puts({{2, std::string(50'000, 'x')}})).ok());

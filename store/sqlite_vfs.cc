@@ -20,7 +20,7 @@ class WalFile;
 }  // namespace
 
 struct SqliteVfs::State {
-  explicit State(base::FileSystem& f) : fs(f) {}
+  State(base::FileSystem& f, uint64_t reserve) : fs(f), wal_reserve_bytes(reserve) {}
 
   // Our code of a failed operation; remembers what SQLite's codes cannot say.
   int Code(const absl::Status& status, int io_error) {
@@ -34,6 +34,7 @@ struct SqliteVfs::State {
   }
 
   base::FileSystem& fs;
+  const uint64_t wal_reserve_bytes;
   std::string vfs_name;
   sqlite3_vfs vfs{};
   absl::Status failure;
@@ -111,14 +112,19 @@ class DbFile {
   bool locked_ = false;
 };
 
-// The WAL: gathers writes, and knows where the committed part ends.
+// The WAL: gathers writes, and knows where the committed part ends. Behind it the file holds zeros,
+// written ahead: a sync of bytes that are there already is one flush of the disk, a sync of a file
+// that has grown is a commit of the file system's journal as well.
 class WalFile final : public DbFile {
  public:
+  static constexpr uint64_t kHeaderBytes = 32;
+
   WalFile(State& state, std::string path, std::unique_ptr<base::File> file, bool name_unsynced,
           uint64_t size)
       : DbFile(state, std::move(path), std::move(file), name_unsynced),
         size_(size),
-        committed_(size) {
+        committed_(size),
+        file_size_(size) {
     state_.wal = this;
   }
   ~WalFile() override { state_.wal = nullptr; }
@@ -144,6 +150,7 @@ class WalFile final : public DbFile {
     int code = DbFile::Truncate(size);
     if (code != SQLITE_OK) return code;
     size_ = size;
+    file_size_ = size;
     committed_ = std::min(committed_, size);
     // The next generation's header must never stand before frames of this one, whatever a crash
     // keeps.
@@ -174,14 +181,32 @@ class WalFile final : public DbFile {
   int Flush() {
     if (gathered_.empty()) return SQLITE_OK;
     int code = DbFile::Write(gathered_, gathered_at_);
+    const uint64_t end = gathered_at_ + gathered_.size();
     gathered_.clear();
+    if (code == SQLITE_OK && end > file_size_) {
+      file_size_ = end;
+      // Not behind the header: that is synced alone, which tells its remains from damage.
+      if (end > kHeaderBytes) code = Reserve();
+    }
     return code;
+  }
+
+  // A disk too full for it is no error: the file then grows with each write.
+  int Reserve() {
+    const uint64_t reserve = state_.wal_reserve_bytes;
+    if (reserve == 0) return SQLITE_OK;
+    const uint64_t to = (file_size_ / reserve + 1) * reserve;
+    const absl::Status written = file_->WriteAt(file_size_, std::string(to - file_size_, '\0'));
+    if (written.ok()) file_size_ = to;
+    if (written.ok() || absl::IsResourceExhausted(written)) return SQLITE_OK;
+    return state_.Code(written, SQLITE_IOERR_WRITE);
   }
 
   uint64_t gathered_at_ = 0;
   std::string gathered_;
-  uint64_t size_;
+  uint64_t size_;  // what SQLite has written
   uint64_t committed_;
+  uint64_t file_size_;  // at least; with the zeros
 };
 
 // SQLite allocates this; `file` is null after a failed open.
@@ -335,7 +360,8 @@ int GetLastError(sqlite3_vfs*, int, char*) { return 0; }
 
 }  // namespace
 
-SqliteVfs::SqliteVfs(base::FileSystem& fs) : state_(std::make_unique<State>(fs)) {
+SqliteVfs::SqliteVfs(base::FileSystem& fs, uint64_t wal_reserve_bytes)
+    : state_(std::make_unique<State>(fs, wal_reserve_bytes)) {
   static std::atomic<uint64_t> next{1};
   state_->vfs_name = absl::StrCat("boxkeeper-", next.fetch_add(1));
   sqlite3_vfs& vfs = state_->vfs;

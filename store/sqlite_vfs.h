@@ -22,7 +22,8 @@ namespace boxkeeper::store {
 // On one thread at a time. `fs` outlives it; it outlives the connection.
 class SqliteVfs {
  public:
-  explicit SqliteVfs(base::FileSystem& fs);
+  // The WAL grows by `wal_reserve_bytes` of zeros at a time; 0 = with each write.
+  SqliteVfs(base::FileSystem& fs, uint64_t wal_reserve_bytes);
   ~SqliteVfs();
   SqliteVfs(const SqliteVfs&) = delete;
   SqliteVfs& operator=(const SqliteVfs&) = delete;
@@ -43,7 +44,7 @@ class SqliteVfs {
   void TransactionCommitted();
   absl::Status TransactionFailed();
 
-  // Size of the WAL, 0 after a checkpoint.
+  // How much is written in the WAL, without what is reserved; 0 after a checkpoint.
   uint64_t wal_bytes() const;
 
   struct State;

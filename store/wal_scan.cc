@@ -86,6 +86,7 @@ class TailCheck {
     bool whole_header = frame.substr(8, 8) == salts_;
     // A hole: nothing of this frame reached the disk.
     if (page == 0 && commit == 0 && !whole_header) return {};
+    remains_ = true;
     if (commit_seen_) return "frames follow the end of a transaction that is not valid";
     if (whole_header && !pages_.insert(page).second) {
       return "a second transaction follows one that is not valid";
@@ -93,9 +94,12 @@ class TailCheck {
     commit_seen_ = commit != 0;
     return {};
   }
+  // Whether there was anything but holes.
+  bool remains() const { return remains_; }
 
  private:
   const std::string salts_;
+  bool remains_ = false;
   bool commit_seen_ = false;
   std::set<uint32_t> pages_;  // a transaction writes each page once
 };
@@ -113,7 +117,8 @@ absl::StatusOr<WalScan> ScanWal(base::FileSystem& fs, const std::string& wal_pat
   Header header;
   if (!ReadHeader(header_bytes, header)) {
     // The header is synced before any frame is written.
-    if (scan.file_bytes <= kHeaderBytes) return scan;
+    scan.torn = scan.file_bytes <= kHeaderBytes;
+    if (scan.torn) return scan;
     return Damaged(wal_path, 0, 0, "its header is not valid", 0);
   }
 
@@ -141,6 +146,7 @@ absl::StatusOr<WalScan> ScanWal(base::FileSystem& fs, const std::string& wal_pat
       return Damaged(wal_path, bad_frame, bad_offset, what, scan.valid_bytes);
     }
   }
+  scan.torn = tail.remains();
   return scan;
 }
 

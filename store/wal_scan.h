@@ -14,8 +14,9 @@
 //
 // Our store adds: a generation starts in an empty, synced file (checkpoints truncate,
 // sqlite_vfs.cc); the header is synced before the first frame; each transaction is synced before
-// the next is written; what a failed transaction wrote is cut off and synced before the next. So a
-// crash can leave, behind the last valid commit, parts of one transaction and nothing else.
+// the next is written; what a failed transaction wrote is cut off and synced before the next;
+// behind the frames the file may hold zeros (room for the next ones). So a crash can leave, behind
+// the last valid commit, parts of one transaction and zeros, and nothing else.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,9 @@ struct WalScan {
   uint64_t frames = 0;  // in valid_bytes
   uint64_t commits = 0;
   // Behind valid_bytes lies what a crash left of one transaction that was never acknowledged.
-  bool torn() const { return file_bytes > valid_bytes; }
+  bool torn = false;
+  // Something lies there, if only zeros.
+  bool has_tail() const { return file_bytes > valid_bytes; }
 };
 
 // An absent file is an empty one. kDataLoss if what lies behind the last valid commit cannot come

@@ -34,11 +34,11 @@ struct WalScanTest : testing::Test {
 };
 
 TEST_F(WalScanTest, AbsentAndEmptyAreFine) {
-  EXPECT_FALSE(Scan()->torn());
+  EXPECT_FALSE(Scan()->torn);
   fs.SetContent(kWal, "");
-  EXPECT_FALSE(Scan()->torn());
+  EXPECT_FALSE(Scan()->torn);
   fs.SetContent(kWal, std::string(20, 'x'));  // a header torn before any frame
-  EXPECT_TRUE(Scan()->torn());
+  EXPECT_TRUE(Scan()->torn);
 }
 
 TEST_F(WalScanTest, AcceptsWhatSqliteWrote) {
@@ -47,12 +47,26 @@ TEST_F(WalScanTest, AcceptsWhatSqliteWrote) {
   ASSERT_TRUE(scan.ok()) << scan.status();
   EXPECT_EQ(scan->commits, 5u);
   EXPECT_EQ(scan->valid_bytes, ends.back());
-  EXPECT_FALSE(scan->torn());
+  EXPECT_FALSE(scan->torn);
+}
+
+TEST_F(WalScanTest, ZerosBehindTheFramesAreRoomAndNoTrace) {
+  Fill(3);
+  const std::string frames = Wal().substr(0, ends.back());
+  for (size_t zeros : {1u, 23u, 4'119u, 100'000u}) {
+    fs.SetContent(kWal, frames + std::string(zeros, '\0'));
+    auto scan = Scan();
+    ASSERT_TRUE(scan.ok()) << scan.status();
+    EXPECT_EQ(scan->commits, 3u);
+    EXPECT_EQ(scan->valid_bytes, frames.size());
+    EXPECT_FALSE(scan->torn);
+    EXPECT_TRUE(scan->has_tail());
+  }
 }
 
 TEST_F(WalScanTest, EveryCutIsAPrefixOfTheCommits) {
   Fill(4);
-  std::string whole = Wal();
+  std::string whole = Wal().substr(0, ends.back());
   for (size_t size = 0; size < whole.size(); size += 61) {
     fs.SetContent(kWal, whole.substr(0, size));
     auto scan = Scan();
@@ -65,7 +79,7 @@ TEST_F(WalScanTest, EveryCutIsAPrefixOfTheCommits) {
 
 TEST_F(WalScanTest, AnyFlippedBitBeforeTheLastTransactionIsDamage) {
   Fill(4);
-  std::string whole = Wal();
+  std::string whole = Wal().substr(0, ends.back());
   for (size_t at = 0; at < ends[2]; at += 17) {
     std::string flipped = whole;
     flipped[at] ^= static_cast<char>(1 << (at % 8));
@@ -79,7 +93,7 @@ TEST_F(WalScanTest, AnyFlippedBitBeforeTheLastTransactionIsDamage) {
 
 TEST_F(WalScanTest, EveryBitOfEveryFrameHeaderIsCovered) {
   Fill(3);
-  std::string whole = Wal();
+  std::string whole = Wal().substr(0, ends.back());
   const size_t frame = 24 + 4096;
   for (size_t start = 32; start < ends[1]; start += frame) {
     for (size_t bit = 0; bit < 24 * 8; ++bit) {
@@ -93,7 +107,7 @@ TEST_F(WalScanTest, EveryBitOfEveryFrameHeaderIsCovered) {
 
 TEST_F(WalScanTest, DamageInTheLastTransactionReadsAsACrash) {
   Fill(3);
-  std::string whole = Wal();
+  std::string whole = Wal().substr(0, ends.back());
   int read_as_crash = 0;
   for (size_t at = ends[1]; at < whole.size(); at += 101) {
     std::string flipped = whole;
@@ -107,7 +121,7 @@ TEST_F(WalScanTest, DamageInTheLastTransactionReadsAsACrash) {
     }
     ++read_as_crash;
     EXPECT_EQ(scan->commits, 2u);
-    EXPECT_TRUE(scan->torn());
+    EXPECT_TRUE(scan->torn);
   }
   EXPECT_GT(read_as_crash, 50);
 }

@@ -132,13 +132,9 @@ void Engine::IntendStart(TaskRow& row, SandboxRow& sandbox) {
   SpawnStart(generation);
 }
 
-// From the intent on the task may run: the start leaves only when that is durable (I3, I4), whoever
-// asks for it.
 void Engine::SpawnStart(Generation generation) {
-  journal_.WhenSynced([this, generation] {
-    if (stopping_ || !driven_.insert(generation).second) return;
-    Spawn("start", [this, generation] { return RunStart(generation); });
-  });
+  if (stopping_ || !driven_.insert(generation).second) return;
+  Spawn("start", [this, generation] { return RunStart(generation); });
 }
 
 asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation generation) {
@@ -160,8 +156,11 @@ asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation
                                                           : row->grace_ms);
   *launch.mutable_grace() = ToDuration(grace);
   *launch.mutable_final_drain() = ToDuration(options_.final_drain);
-  if (log_port_ != nullptr) *launch.mutable_spool() = log_port_->Spool(row->id);
-  if (row->sealed_position == 0) co_return launch;
+  if (log_port_ != nullptr) {
+    absl::StatusOr<pb::SpoolPaths> spool = co_await log_port_->PrepareSpool(row->id);
+    if (!spool.ok()) co_return spool.status();
+    *launch.mutable_spool() = *std::move(spool);
+  }
   absl::StatusOr<rec::SecretBundle> opened = co_await OpenSecrets(generation);
   if (!opened.ok()) co_return opened.status();
   rec::SecretBundle& bundle = *opened;
@@ -195,6 +194,9 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
   // The spool is watched before anything can be written to it.
   co_await TrackLog(generation);
   absl::StatusOr<pb::LaunchRequest> launch = co_await MakeLaunch(generation);
+  // From the intent on the task may run: the start leaves only when that is durable (I3, I4),
+  // whoever asks for it. What it needs was made ready meanwhile.
+  co_await Durable();
   if (!launch.ok()) {
     // An earlier process may have sent a start: the end is told once the sandbox is fenced.
     TaskRow* row = table_.Find(generation);

@@ -42,9 +42,10 @@ class LogPort {
  public:
   virtual ~LogPort() = default;
 
-  // Where a provider with a native spool writes the task's output. The folder is made when it is
-  // first needed.
-  virtual provider::v1::SpoolPaths Spool(const base::TaskId& id) = 0;
+  // Makes the folder of the task's output, if it is not there, and says where a provider with a
+  // native spool is to write. An error may pass (disk full).
+  virtual boost::asio::awaitable<absl::StatusOr<provider::v1::SpoolPaths>> PrepareSpool(
+      base::TaskId id) = 0;
   // Ships what the spool holds and will hold, going on after `task.records`.
   virtual void Track(LogTask task) = 0;
   // The stream sizes are final. A task without output has zeros.

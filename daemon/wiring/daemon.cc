@@ -26,7 +26,8 @@ using asio::awaitable;
 
 namespace {
 
-constexpr size_t kPoolThreads = 4;
+// They mostly wait for the disk, and file systems commit what waits at the same time together.
+constexpr size_t kPoolThreads = 16;
 constexpr std::chrono::seconds kHandOverLimit{20};  // of the API's contract (design section 8)
 constexpr std::chrono::seconds kLogStopLimit{5};
 constexpr std::chrono::milliseconds kCallEndLimit{2000};

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/api/api_error.h"
+#include "daemon/wiring/on_pool.h"
 #include "daemon/wiring/spool_log_stream.h"
 #include "logs/log_path.h"
 #include "logs/redactor.h"
@@ -38,6 +39,7 @@ std::vector<logs::Stream> StreamsOf(const v1::LogSpec& spec) {
 LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
     : deps_(std::move(deps)),
       options_(std::move(options)),
+      folders_(std::make_shared<logs::SpoolFolders>(options_.spool_dir)),
       growth_({deps_.clock, deps_.files, deps_.loop, deps_.pool}),
       reader_({deps_.files, deps_.store, deps_.pool}),
       shipper_({.clock = deps_.clock,
@@ -77,10 +79,10 @@ std::shared_ptr<const logs::Redactor> LogAdapter::RedactorOf(const LogTask& task
   return std::make_shared<const logs::Redactor>(task.secrets);
 }
 
-provider::v1::SpoolPaths LogAdapter::Spool(const base::TaskId& id) {
-  // One mkdir of a local directory; the supervisor then makes the files.
-  const absl::Status made = deps_.files.MakeDirectories(Directory(id), 0700);
-  if (!made.ok()) base::LogError("cannot make a spool directory", {{"error", made}});
+awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(base::TaskId id) {
+  const absl::Status made = co_await OnPool(
+      deps_.pool, [folders = folders_, name = id.ToString()] { return folders->Make(name); });
+  if (!made.ok()) co_return made;
   const logs::SpoolFiles files = Files(id);
   provider::v1::SpoolPaths paths;
   paths.set_stdout_path(files.stdout_path);
@@ -88,7 +90,7 @@ provider::v1::SpoolPaths LogAdapter::Spool(const base::TaskId& id) {
   paths.set_index_path(files.index_path);
   paths.set_max_bytes(options_.max_bytes_per_task);
   paths.set_overflow(options_.overflow);
-  return paths;
+  co_return paths;
 }
 
 void LogAdapter::Track(LogTask task) {
@@ -124,11 +126,8 @@ void LogAdapter::Forget(const base::TaskId& id) {
   shipper_.Forget(id);
   for (SpoolLogStream* stream : streams_) stream->Forget(id);
   growth_.Wake(id.ToString());
-  boost::asio::post(deps_.pool, [directory = Directory(id)] {
-    std::error_code error;
-    std::filesystem::remove_all(directory, error);
-    if (error) base::LogWarning("cannot remove a spool directory", {{"error", error.message()}});
-  });
+  boost::asio::post(deps_.pool,
+                    [folders = folders_, name = id.ToString()] { folders->Drop(name); });
 }
 
 std::string LogAdapter::LogPath(const LogTask& task) const {

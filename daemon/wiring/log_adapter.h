@@ -20,6 +20,7 @@
 #include "logs/log_reader.h"
 #include "logs/log_shipper.h"
 #include "logs/object_store.h"
+#include "logs/spool_folders.h"
 
 namespace boxkeeper::daemon {
 
@@ -52,7 +53,8 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   LogAdapter(LogAdapterDeps deps, LogAdapterOptions options);
   ~LogAdapter() override;
 
-  provider::v1::SpoolPaths Spool(const base::TaskId& id) override;
+  boost::asio::awaitable<absl::StatusOr<provider::v1::SpoolPaths>> PrepareSpool(
+      base::TaskId id) override;
   void Track(LogTask task) override;
   void NoteEnd(const base::TaskId& id, LogEnd end) override;
   void Forget(const base::TaskId& id) override;
@@ -80,6 +82,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
 
   LogAdapterDeps deps_;
   LogAdapterOptions options_;
+  const std::shared_ptr<logs::SpoolFolders> folders_;
   logs::GrowthWatcher growth_;
   logs::LogReader reader_;
   absl::flat_hash_map<base::TaskId, int64_t> generations_;  // of tracked tasks

@@ -74,7 +74,7 @@ class LogAdapterTest : public ::testing::Test {
   }
 
   logs::SpoolWriter Spool() {
-    adapter_->Spool(task_.id);
+    EXPECT_TRUE(RunAwaitable(loop_, clock_, adapter_->PrepareSpool(task_.id)).ok());
     return logs::SpoolWriter(*files_, folder_ + "/spool/" + task_.id.ToString());
   }
 
@@ -277,10 +277,11 @@ TEST_F(LogAdapterTest, TheSpoolSaysLimitAndOverflow) {
   options.max_bytes_per_task = 1000;
   options.overflow = provider::v1::SpoolPaths::BLOCK;
   adapter_->SetOptions(options);
-  const auto paths = adapter_->Spool(task_.id);
-  EXPECT_EQ(paths.stdout_path(), folder_ + "/spool/" + task_.id.ToString() + "/stdout");
-  EXPECT_EQ(paths.max_bytes(), 1000);
-  EXPECT_EQ(paths.overflow(), provider::v1::SpoolPaths::BLOCK);
+  const auto paths = RunAwaitable(loop_, clock_, adapter_->PrepareSpool(task_.id));
+  ASSERT_TRUE(paths.ok()) << paths.status();
+  EXPECT_EQ(paths->stdout_path(), folder_ + "/spool/" + task_.id.ToString() + "/stdout");
+  EXPECT_EQ(paths->max_bytes(), 1000);
+  EXPECT_EQ(paths->overflow(), provider::v1::SpoolPaths::BLOCK);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ void MakeVersion0(base::FaultyFileSystem& fs) {
     auto log = SqliteLog::Open(fs, Options());
     CHECK((*log)->Commit(Puts({{1, "one"}, {2, "two"}})).ok());
   }
-  SqliteVfs vfs(fs);
+  SqliteVfs vfs(fs, 0);
   auto db = SqliteConnection::Open(kDb, vfs.name(), false);
   CHECK(db->Execute("PRAGMA locking_mode=EXCLUSIVE; ALTER TABLE record RENAME TO entry;"
                     "PRAGMA user_version=0; PRAGMA wal_checkpoint(TRUNCATE);")
