@@ -33,6 +33,7 @@ struct Options {
   double rate = 0;  // calls a second; 0 = closed loop
   double seconds = 3;
   double warmup_seconds = 0.5;
+  uint64_t tasks = 0;  // closed loop: stop after this many instead of after `seconds`
   TaskTemplate task;
 };
 
@@ -120,6 +121,7 @@ class Slot {
         maker_(maker),
         next_(next),
         batch_(options.batch),
+        tasks_(options.tasks),
         window_(window),
         done_(done) {}
 
@@ -138,7 +140,7 @@ class Slot {
   void Received(const grpc::Status& status) {
     const int64_t now = NowNs();
     tally_.Count(status, response_, sent_ns_, window_.Contains(now), now);
-    if (now < window_.to_ns && status.ok()) {
+    if (now < window_.to_ns && status.ok() && (tasks_ == 0 || next_ < tasks_)) {
       Send();
     } else {
       done_.count_down();
@@ -149,6 +151,7 @@ class Slot {
   const TaskMaker& maker_;
   std::atomic<uint64_t>& next_;
   const int batch_;
+  const uint64_t tasks_;
   const Window window_;
   std::latch& done_;
   v1::SubmitTasksRequest request_;
@@ -257,8 +260,12 @@ int main(int argc, char** argv) {
   app.add_option("--rate", options.rate, "open loop: calls a second");
   app.add_option("--seconds", options.seconds, "measured time");
   app.add_option("--warmup", options.warmup_seconds, "seconds before it");
+  app.add_option("--tasks", options.tasks,
+                 "closed loop: so many tasks in all (a multiple of --batch), however long that "
+                 "takes; no rate is meant");
   app.add_option("--owner", options.task.owner, "of the tasks");
   app.add_option("command", options.task.argv, "of the tasks; default /bin/true");
   CLI11_PARSE(app, argc, argv);
+  if (options.tasks > 0) options.seconds = 3600;
   return boxkeeper::bench::Run(options);
 }

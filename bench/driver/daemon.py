@@ -35,19 +35,29 @@ class BenchDaemon(Daemon):
         said = len(self.log_text()) if os.path.exists(self.log_file) else 0
         self.launch()
 
-        def addresses():
+        def started():
             if self.process.poll() is not None:
                 raise Failed(f"boxkeeperd left with {self.process.returncode}: {self.log_text()[said:].strip()[-300:]}")
-            return _ADDRESSES.search(self.log_text(), said)
+            return self.find_addresses(said)
 
-        found = until(addresses, "boxkeeperd started", seconds)
-        self.target, self._http = found.group(1), found.group(2)
+        until(started, "boxkeeperd started", seconds)
+        self.reconnect()
+        until(lambda: self.client.health() == 1, "health SERVING", seconds)
+        return self
+
+    def find_addresses(self, said=0):
+        """Takes the listeners' addresses from what the daemon logged after `said` characters; False if they are not there yet."""
+        found = _ADDRESSES.search(self.log_text(), said)
+        if found:
+            self.target, self._http = found.group(1), found.group(2)
+        return bool(found)
+
+    def reconnect(self):
+        """A fresh client: after a restart the ports are others."""
         for client in self._clients:
             client.close()
         self._clients.clear()
         self.connect(self.target)
-        until(lambda: self.client.health() == 1, "health SERVING", seconds)
-        return self
 
     def http(self, path):
         """(status, text) of an HTTP GET."""

@@ -37,7 +37,9 @@ def tasks(context, daemon, in_flight, count, command, *flags):
                               *flags, "--", *command])
 
 
-class _Launching(Experiment):
+class Launching(Experiment):
+    """An experiment on one daemon with an isolation; Unavailable where the daemon does not start with it."""
+
     def __init__(self, isolation):
         self.isolation = isolation
         self.daemon = None
@@ -52,7 +54,7 @@ class _Launching(Experiment):
             raise Unavailable(f"isolation {self.isolation}: {why}") from None
 
 
-class Throughput(_Launching):
+class Throughput(Launching):
     """`true` end to end with `calls` in flight, logs and events on."""
 
     def __init__(self, isolation, calls, floor, goal):
@@ -71,7 +73,7 @@ class Throughput(_Launching):
         ]
 
 
-class Latency(_Launching):
+class Latency(Launching):
     """Submit → the command's own first act, and its last act → event at the subscriber."""
 
     def __init__(self, isolation, calls, to_running, to_event):
