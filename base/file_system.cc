@@ -93,6 +93,8 @@ class RealFile final : public File {
     return static_cast<uint64_t>(info.st_size);
   }
 
+  void StartWriteback() override { sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
   absl::Status Sync() override {
     if (fdatasync(fd_) == 0) return absl::OkStatus();
     // Whatever the reason, also ENOSPC of a delayed allocation: the kernel may have dropped the
@@ -112,6 +114,11 @@ class RealFile final : public File {
   std::string path_;
   int fd_;
 };
+
+bool IsDirectory(const std::string& path) {
+  struct stat info{};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
 
 class RealFileSystem final : public FileSystem {
  public:
@@ -138,16 +145,15 @@ class RealFileSystem final : public FileSystem {
 
   absl::Status MakeDirectories(const std::string& path, uint32_t mode) override {
     // Mostly its parent is there.
-    if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return absl::OkStatus();
+    if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0 || IsDirectory(path)) {
+      return absl::OkStatus();
+    }
     for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       std::string prefix = path.substr(0, end);
       if (mkdir(prefix.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {
         // A parent that exists on a read-only or foreign file system answers otherwise than EEXIST.
         int error = errno;
-        struct stat info{};
-        if (stat(prefix.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-          return ErrnoStatus(error, "mkdir", prefix);
-        }
+        if (!IsDirectory(prefix)) return ErrnoStatus(error, "mkdir", prefix);
       }
       if (end == std::string::npos) break;
     }

@@ -26,6 +26,8 @@ class File {
   virtual absl::Status Append(std::string_view data) = 0;
   virtual absl::Status Truncate(uint64_t size) = 0;
   virtual absl::StatusOr<uint64_t> Size() = 0;
+  // Begins to write out what was written, without waiting: a hint, before Sync of several files.
+  virtual void StartWriteback() {}
   // Durable when it returns OK (fdatasync, with the size).
   virtual absl::Status Sync() = 0;
   // Exclusive, non-blocking, until the file is closed. kFailedPrecondition if another holds it.

@@ -76,7 +76,8 @@ class FileStore::Impl {
     return Retryable((*file)->WriteAt(offset, data));
   }
 
-  absl::Status Sync(const std::string& name, uint64_t size) {
+  // The object as it is to be synced, cut to `size`.
+  absl::StatusOr<SyncItem> PrepareSync(const std::string& name, uint64_t size) {
     RETURN_IF_ERROR(CheckName(name));
     const std::string path = absl::StrCat(base, "/", name);
     auto file = files.Open(path, {.write = true});
@@ -86,11 +87,11 @@ class FileStore::Impl {
     auto length = (*file)->Size();
     RETURN_IF_ERROR(Retryable(length.status()));
     if (*length > size) RETURN_IF_ERROR(Retryable((*file)->Truncate(size)));
-    RETURN_IF_ERROR(Retryable((*file)->Sync()));
-    return SyncDirectoriesOf(path);
+    return SyncItem{.file = *std::move(file), .rename_from = "", .path = path};
   }
 
-  absl::Status Put(const Piece& piece) {
+  // Writes the piece under a temporary name; it gets its own when it is synced.
+  absl::StatusOr<SyncItem> PreparePut(const Piece& piece) {
     RETURN_IF_ERROR(CheckName(piece.name));
     RETURN_IF_ERROR(CheckRoom());
     const std::string path = absl::StrCat(base, "/", piece.name);
@@ -98,18 +99,34 @@ class FileStore::Impl {
     // reused.
     const std::string temporary =
         absl::StrCat(base, kTemporaryFolder, "/", Hex(Sha256::Of(piece.name)).substr(0, 32));
-    absl::Status written = WritePiece(piece, temporary);
-    if (written.ok()) written = MakeDirectory(DirectoryOf(path));
-    if (written.ok()) {
-      NoteCreation(DirectoryOf(path));
-      written = Retryable(files.Rename(temporary, path));
-    }
-    if (!written.ok()) {
+    auto file = WritePiece(piece, temporary);
+    absl::Status made = file.status();
+    if (made.ok()) made = MakeDirectory(DirectoryOf(path));
+    if (!made.ok()) {
       // What failed is told; a left-over is overwritten by the next try.
       files.Remove(temporary).IgnoreError();
-      return written;
+      return made;
     }
-    return SyncDirectoriesOf(path);
+    return SyncItem{.file = *std::move(file), .rename_from = temporary, .path = path};
+  }
+
+  // Files first, then names, then the directories that hold them: each of these costs one commit of
+  // the file system's journal, however many items there are.
+  std::vector<absl::Status> SyncAll(std::vector<SyncItem>& items) {
+    for (SyncItem& item : items) item.file->StartWriteback();
+    std::vector<absl::Status> statuses;
+    for (SyncItem& item : items) statuses.push_back(Retryable(item.file->Sync()));
+    for (size_t i = 0; i < items.size(); ++i) {
+      const SyncItem& item = items[i];
+      if (item.rename_from.empty()) continue;
+      NoteCreation(DirectoryOf(item.path));
+      if (statuses[i].ok()) statuses[i] = Retryable(files.Rename(item.rename_from, item.path));
+      if (!statuses[i].ok()) files.Remove(item.rename_from).IgnoreError();
+    }
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (statuses[i].ok()) statuses[i] = SyncDirectoriesOf(items[i].path);
+    }
+    return statuses;
   }
 
   absl::StatusOr<std::string> Read(const std::string& name, uint64_t offset, size_t max_bytes) {
@@ -182,7 +199,8 @@ class FileStore::Impl {
     return *length < wanted ? TooShort(name, *length, wanted) : absl::OkStatus();
   }
 
-  absl::Status WritePiece(const Piece& piece, const std::string& temporary) {
+  absl::StatusOr<std::unique_ptr<base::File>> WritePiece(const Piece& piece,
+                                                         const std::string& temporary) {
     RETURN_IF_ERROR(MakeDirectory(DirectoryOf(temporary)));
     auto file =
         files.Open(temporary, {.write = true, .create = true, .truncate = true, .mode = kFileMode});
@@ -201,7 +219,7 @@ class FileStore::Impl {
       return absl::DataLossError(absl::StrCat(piece.name, ": the bytes are not those announced (",
                                               size, " of ", piece.size, " bytes)"));
     }
-    return Retryable((*file)->Sync());
+    return *std::move(file);
   }
 
   absl::Status MakeDirectory(const std::string& directory) {
@@ -276,7 +294,10 @@ absl::StatusOr<std::unique_ptr<FileStore>> FileStore::Create(Deps deps, const st
       new FileStore(std::make_shared<Impl>(deps.files, deps.pool, url, std::move(directory))));
 }
 
-FileStore::FileStore(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FileStore::FileStore(std::shared_ptr<Impl> impl)
+    : impl_(std::move(impl)), group_(impl_->pool, [impl = impl_](std::vector<SyncItem>& items) {
+        return impl->SyncAll(items);
+      }) {}
 FileStore::~FileStore() = default;
 
 const std::string& FileStore::url() const { return impl_->url; }
@@ -290,13 +311,17 @@ boost::asio::awaitable<absl::Status> FileStore::WriteAt(std::string name, uint64
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Sync(std::string name, uint64_t size) {
-  auto work = [impl = impl_, name = std::move(name), size] { return impl->Sync(name, size); };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  auto work = [impl = impl_, name = std::move(name), size] {
+    return impl->PrepareSync(name, size);
+  };
+  CO_ASSIGN_OR_RETURN(SyncItem item, co_await RunOn(impl_->pool, std::move(work)));
+  co_return co_await group_.Sync(std::move(item));
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Put(Piece piece) {
-  auto work = [impl = impl_, piece = std::move(piece)] { return impl->Put(piece); };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  auto work = [impl = impl_, piece = std::move(piece)] { return impl->PreparePut(piece); };
+  CO_ASSIGN_OR_RETURN(SyncItem item, co_await RunOn(impl_->pool, std::move(work)));
+  co_return co_await group_.Sync(std::move(item));
 }
 
 boost::asio::awaitable<absl::StatusOr<std::string>> FileStore::Read(std::string name,

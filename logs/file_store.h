@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/file_system.h"
+#include "logs/group_sync.h"
 #include "logs/object_store.h"
 
 namespace boxkeeper::logs {
@@ -42,6 +43,7 @@ class FileStore final : public ObjectStore {
   class Impl;
   explicit FileStore(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
+  GroupSync group_;
 };
 
 }  // namespace boxkeeper::logs
