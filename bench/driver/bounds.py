@@ -38,6 +38,7 @@ class AtLeast:
     value: float
     unit: str = "/s"
     scaled_by: tuple = ()
+    needs_reference = False
 
     def limit(self, yardsticks):
         return self.value * speed(yardsticks, self.scaled_by)
@@ -57,6 +58,7 @@ class AtMost:
     value: float
     unit: str = "ms"
     scaled_by: tuple = ()
+    needs_reference = False
 
     def limit(self, yardsticks):
         return self.value / speed(yardsticks, self.scaled_by)
@@ -75,6 +77,7 @@ class Ratio:
 
     value: float
     of: str = "ref."
+    needs_reference = True
 
     def holds(self, result, yardsticks):
         return result.ratio is not None and result.ratio.median >= self.value
@@ -90,6 +93,7 @@ class AboveReference:
     value: float
     unit: str = "ms"
     scaled_by: tuple = ()
+    needs_reference = True
 
     def limit(self, yardsticks):
         return self.value / speed(yardsticks, self.scaled_by)

@@ -84,15 +84,27 @@ def _rounds(experiment, context, metrics, broken):
         say(f"{experiment.name} {number}/{rounds}: {'; '.join(told)}")
 
 
-def _why_missing(row, metrics, broken, error):
-    if error:
-        return error
-    side = metrics.get("side of " + row.ours)
+def _why_missing(metric, metrics, broken):
+    """Why a metric cannot be used: its side broke, or never gave it. Empty if it can."""
+    side = metrics.get("side of " + metric)
     if side in broken:
         return broken[side]
-    if row.ours in metrics:
+    if metric in metrics:
         return ""
-    return "; ".join(broken.values()) or "not measured"
+    return broken.get(metric) or "; ".join(broken.values()) or "not measured"
+
+
+def _result(row, metrics, broken, scale):
+    why = _why_missing(row.ours, metrics, broken)
+    if why:
+        return rows.Result(row, missing=why, yardsticks=scale)
+    if not row.reference:
+        return rows.result(row, metrics, scale)
+    why = _why_missing(row.reference, metrics, broken)
+    usable = {metric: samples for metric, samples in metrics.items() if not why or metric != row.reference}
+    made = rows.result(row, usable, scale)
+    made.reference_missing = why
+    return made
 
 
 def run(experiment, context, wanted):
@@ -116,6 +128,5 @@ def run(experiment, context, wanted):
     for row in experiment.rows:
         if not wanted(row.name):
             continue
-        why = _why_missing(row, metrics, broken, error)
-        results.append(rows.Result(row, missing=why, yardsticks=scale) if why else rows.result(row, metrics, scale))
+        results.append(rows.Result(row, missing=error, yardsticks=scale) if error else _result(row, metrics, broken, scale))
     return results, yardsticks

@@ -8,9 +8,9 @@ import signal
 import sys
 import tempfile
 
-from bench.driver import admission, experiment, footprint, launch, logs, machine, stats, table
+from bench.driver import admission, experiment, footprint, launch, logs, machine, peers, stats, table
 
-ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS]
+ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *peers.EXPERIMENTS]
 
 
 def _options(arguments):

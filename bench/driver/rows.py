@@ -22,13 +22,14 @@ class Row:
 
 @dataclasses.dataclass
 class Result:
-    """What came of a row. `missing` says why there is no figure."""
+    """What came of a row. `missing` says why there is no figure, `reference_missing` why nothing to compare with."""
 
     row: Row
     ours: stats.Summary = None
     reference: stats.Summary = None
     ratio: stats.Summary = None
     missing: str = ""
+    reference_missing: str = ""
     samples: dict = dataclasses.field(default_factory=dict)
     yardsticks: dict = dataclasses.field(default_factory=dict)
     detail: dict = dataclasses.field(default_factory=dict)
@@ -39,6 +40,8 @@ class Result:
             return "n/a"
         if not self.row.floor and not self.row.goal:
             return "-"
+        if self.reference_missing and any(bound.needs_reference for bound in self.row.floor + self.row.goal):
+            return "n/a"
         floor = all(bound.holds(self, self.yardsticks) for bound in self.row.floor)
         goal = bool(self.row.goal) and all(bound.holds(self, self.yardsticks) for bound in self.row.goal)
         return "below" if not floor else "goal" if goal else "floor"

@@ -7,38 +7,52 @@ from bench.driver.bounds import REFERENCE, number, speed
 _HEAD = ("what", "isolation", "median", "min–max", "reference", "ratio", "floor", "goal", "verdict")
 
 
+def _reference(result):
+    if result.reference_missing:
+        return f"{result.row.reference_name}: {result.reference_missing.split(':')[0]}"
+    if result.reference:
+        return f"{number(result.reference.median)} {result.row.reference_name}"
+    return "-"
+
+
 def _cells(result):
     row, yardsticks = result.row, result.yardsticks
     bounds = [" and ".join(b.text(yardsticks) for b in some) or "-" for some in (row.floor, row.goal)]
     if result.missing:
-        return [row.what, row.isolation, result.missing.split("\n")[0], "", row.reference_name or "-", "", *bounds, result.verdict()]
-    ours, reference, ratio = result.ours, result.reference, result.ratio
+        return [row.what, row.isolation, result.missing.split(":")[0], "", "-", "", *bounds, result.verdict()]
+    ours, ratio = result.ours, result.ratio
     return [
         row.what, row.isolation, number(ours.median, row.unit), f"{number(ours.low)}–{number(ours.high)}",
-        f"{number(reference.median)} {row.reference_name}" if reference else row.reference_name or "-",
+        _reference(result),
         f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else "-", *bounds, result.verdict(),
     ]
 
 
+def notes(results):
+    """Why figures are missing, each reason once with the rows that it concerns."""
+    reasons = {}
+    for result in results:
+        for why in (result.missing, result.reference_missing):
+            if why:
+                reasons.setdefault(why.replace("\n", " "), []).append(result.row.name)
+    return [f"{why} [{', '.join(names)}]" for why, names in reasons.items()]
+
+
 def text(results):
     """Aligned columns; reasons for missing figures stand below."""
-    lines, notes = [], []
-    for result in results:
-        cells = _cells(result)
-        if result.missing:
-            notes.append(f"{result.row.name}: {result.missing}")
-            cells[2] = result.missing.split(":")[0]
-        lines.append(cells)
+    lines = [_cells(result) for result in results]
     widths = [max(len(line[i]) for line in [list(_HEAD), *lines]) for i in range(len(_HEAD))]
     out = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in [list(_HEAD), *lines]]
-    return "\n".join(out + ([""] + notes if notes else []))
+    below = notes(results)
+    return "\n".join(out + ([""] + below if below else []))
 
 
 def markdown(results):
     """A table for docs/performance.md."""
     lines = ["| " + " | ".join(_HEAD) + " |", "|" + "---|" * len(_HEAD)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(result)) + " |" for result in results]
-    return "\n".join(lines)
+    below = notes(results)
+    return "\n".join(lines + ([""] + [f"* {note}" for note in below] if below else []))
 
 
 def heading(machine, yardsticks, rounds):
@@ -66,6 +80,7 @@ def as_json(results, machine, yardsticks, settings):
         row = result.row
         rows.append({
             "name": row.name, "what": row.what, "isolation": row.isolation, "unit": row.unit, "missing": result.missing,
+            "reference_missing": result.reference_missing,
             "ours": _summary(result.ours), "reference": _summary(result.reference), "reference_name": row.reference_name,
             "ratio": _summary(result.ratio), "verdict": result.verdict(), "samples": result.samples, "yardsticks": result.yardsticks,
             "floor": [b.text(result.yardsticks) for b in row.floor], "goal": [b.text(result.yardsticks) for b in row.goal],
