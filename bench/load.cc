@@ -264,6 +264,7 @@ int main(int argc, char** argv) {
                  "closed loop: so many tasks in all (a multiple of --batch), however long that "
                  "takes; no rate is meant");
   app.add_option("--owner", options.task.owner, "of the tasks");
+  app.add_option("--padding", options.task.padding, "bytes of a label (at most 256)");
   app.add_option("command", options.task.argv, "of the tasks; default /bin/true");
   CLI11_PARSE(app, argc, argv);
   if (options.tasks > 0) options.seconds = 3600;

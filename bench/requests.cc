@@ -38,6 +38,7 @@ TaskMaker::TaskMaker(const TaskTemplate& common) : run_(RandomRun()) {
     blank_.mutable_command()->mutable_argv()->add_args(word);
   auto& overrides = *blank_.mutable_sandbox_override()->mutable_fields();
   if (!common.provider.empty()) overrides["provider"].set_string_value(common.provider);
+  if (common.padding > 0) (*blank_.mutable_labels())["padding"] = std::string(common.padding, 'x');
   if (!common.file.empty()) AddFile(common.file, blank_);
 }
 

@@ -16,6 +16,7 @@ struct TaskTemplate {
   std::string owner = "bench:load";
   std::string provider;  // empty: the daemon's default
   std::vector<std::string> argv = {"/bin/true"};
+  int padding = 0;   // bytes of a label, to make the spec longer
   std::string file;  // a program that is put into the sandbox's work directory as `./<its name>`;
                      // empty = none
 };

@@ -38,8 +38,13 @@ def _chosen(wanted):
     return [one for one in ALL if any(wanted(row.name) for row in one.rows)]
 
 
-def _on_signal(number, _frame):
-    raise KeyboardInterrupt
+def stop_on_sigterm():
+    """SIGTERM cleans up as ^C does."""
+
+    def on_signal(_number, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, on_signal)
 
 
 def measure(context, wanted):
@@ -72,7 +77,7 @@ def main(arguments=None):
                 if wanted(row.name):
                     print(f"{row.name:32} {row.isolation:11} {row.what}")
         return 0
-    signal.signal(signal.SIGTERM, _on_signal)
+    stop_on_sigterm()
     rounds = options.rounds or (3 if options.quick else 5)
     folder = tempfile.mkdtemp(prefix="bkbench-", dir=options.dir)
     try:

@@ -4,9 +4,10 @@ import argparse
 import sys
 import time
 
-from tools.checks import arrows, bazel, end_to_end, lint, step, text
+from tools.checks import arrows, bazel, bench, end_to_end, lint, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
+_BENCH = "//bench:all"
 _TIDY_SECONDS = 60
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
@@ -28,13 +29,15 @@ def _whole(full):
     unit = bazel.labels(f"tests(//...) except ({_LONG})")
     e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
     # Only what runs optimised: unit tests are compiled once, under the sanitizers.
-    yield lambda: bazel.build(_BINARIES + long_tests, "opt")
+    yield lambda: bazel.build(_BINARIES + [_BENCH] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
     yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)
     binaries = bazel.output_folder("opt")
     for folder in ("tests/e2e", "tests/crash"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {})
+    yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
         yield lambda: bazel.build(_BINARIES, "asan")
