@@ -158,7 +158,8 @@ class Driver {
       life.succeeded = event.task().state() == v1::TASK_STATE_SUCCEEDED;
       last_end_ns_ = now_ns;
       if (!life.succeeded && first_bad_.empty()) first_bad_ = event.task().ShortDebugString();
-      if (++ended_ % 64 == 0 || ended_ == total_) Acknowledge();
+      ++ended_;
+      if (ended_ % 64 == 0 || ended_ == total_) Acknowledge();
       Submit();
     }
   }

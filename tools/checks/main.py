@@ -36,7 +36,7 @@ def _whole(full):
     binaries = bazel.output_folder("opt")
     for folder in ("tests/e2e", "tests/crash"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
-    yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {})
+    yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
