@@ -30,6 +30,8 @@ enum Tag : uint16_t {
   kPeakRssBytes = 20,
   kCpuUserUs = 21,
   kCpuSystemUs = 22,
+  kOomKilled = 23,
+  kSandboxId = 24,
 };
 
 EndKind ToEndKind(uint64_t number) {
@@ -111,6 +113,12 @@ void Assign(const Tlv& field, ExitRecord* record) {
     case kCpuSystemUs:
       record->cpu_system_us = field.Number();
       break;
+    case kOomKilled:
+      record->oom_killed = field.Number() != 0;
+      break;
+    case kSandboxId:
+      record->sandbox_id = field.String();
+      break;
     default:
       break;
   }
@@ -152,6 +160,8 @@ std::string EncodeExitRecord(const ExitRecord& record) {
   out.Number(kPeakRssBytes, record.peak_rss_bytes);
   out.Number(kCpuUserUs, record.cpu_user_us);
   out.Number(kCpuSystemUs, record.cpu_system_us);
+  out.Number(kOomKilled, record.oom_killed);
+  out.Bytes(kSandboxId, record.sandbox_id);
   return out.Take();
 }
 

@@ -21,6 +21,7 @@ enum class UserCodeStarted : uint8_t { kUnknown = 0, kNo = 1, kYes = 2 };
 
 struct ExitRecord {
   EndKind kind = EndKind::kUnknown;
+  std::string sandbox_id;  // "" in records of older launchers
   std::string exec_id;
   std::string boot_id;
   // As waitpid(2) gave it, valid iff kind is kExited: an exit code or a signal, never both.
@@ -29,6 +30,7 @@ struct ExitRecord {
   bool timed_out = false;         // the run timeout had passed before the command ended
   bool stop_requested = false;    // a Signal (stop, kill), Destroy or Fence came before the end
   bool tree_fenced = false;       // proved: no process of the sandbox is left
+  bool oom_killed = false;        // the memory limit's own counter rose
   bool leftovers_killed = false;  // the main process left descendants behind; they were killed
   std::string attester;           // "supervisor" or "launcher"
   std::string error;              // for people: exec error, why lost

@@ -37,11 +37,22 @@ enum Tag : uint16_t {
   kLogBytesMax = 15,
   kOverflow = 16,
   kFinalDrainMs = 17,
-  kIsolation = 18,  // IsolationSpec
+  kIsolation = 18,  // IsolationSpec and LimitsSpec
 };
 enum EnvTag : uint16_t { kEnvName = 1, kEnvValue = 2 };
 enum FileTag : uint16_t { kFilePath = 1, kFileMode = 2, kFileContent = 3, kFileSecret = 4 };
-enum IsolationTag : uint16_t { kIsolationKind = 1 };
+enum IsolationTag : uint16_t {
+  kIsolationKind = 1,
+  kHostNetwork = 2,
+  kRoot = 3,
+  kRootWritable = 4,
+  kVolume = 5,  // Volume
+  kCpuMillis = 6,
+  kMemoryBytes = 7,
+  kPids = 8,
+  kDiskBytes = 9,
+};
+enum VolumeTag : uint16_t { kVolumeSource = 1, kVolumeTarget = 2, kVolumeReadOnly = 3 };
 
 std::string EncodeEnv(const EnvVar& variable) {
   TlvWriter out;
@@ -82,14 +93,83 @@ bool DecodeFile(std::string_view bytes, LaunchFile* file) {
   return reader.ok();
 }
 
-bool DecodeIsolation(std::string_view bytes, IsolationSpec* isolation) {
+std::string EncodeVolume(const Volume& volume) {
+  TlvWriter out;
+  out.Bytes(kVolumeSource, volume.source);
+  out.Bytes(kVolumeTarget, volume.target);
+  out.Number(kVolumeReadOnly, volume.read_only);
+  return out.Take();
+}
+
+bool DecodeVolume(std::string_view bytes, Volume* volume) {
   TlvReader reader(bytes);
   Tlv field;
   while (reader.Next(&field)) {
-    // A restriction that this code does not know must not be dropped.
-    if (field.tag != kIsolationKind) return false;
-    if (field.Number() != static_cast<uint64_t>(IsolationKind::kNone)) return false;
-    isolation->kind = static_cast<IsolationKind>(field.Number());
+    if (field.tag == kVolumeSource) volume->source = field.String();
+    if (field.tag == kVolumeTarget) volume->target = field.String();
+    if (field.tag == kVolumeReadOnly) volume->read_only = field.Number() != 0;
+  }
+  return reader.ok();
+}
+
+// A restriction left out is one that an older launcher need not know.
+std::string EncodeIsolation(const IsolationSpec& isolation, const LimitsSpec& limits) {
+  TlvWriter out;
+  out.Number(kIsolationKind, static_cast<uint64_t>(isolation.kind));
+  if (isolation.host_network) out.Number(kHostNetwork, 1);
+  if (!isolation.root.empty()) out.Bytes(kRoot, isolation.root);
+  if (!isolation.read_only_root) out.Number(kRootWritable, 1);
+  for (const Volume& volume : isolation.volumes) out.Bytes(kVolume, EncodeVolume(volume));
+  if (limits.cpu_millis > 0) out.Number(kCpuMillis, limits.cpu_millis);
+  if (limits.memory_bytes > 0) out.Number(kMemoryBytes, limits.memory_bytes);
+  if (limits.pids > 0) out.Number(kPids, limits.pids);
+  if (limits.disk_bytes > 0) out.Number(kDiskBytes, limits.disk_bytes);
+  return out.Take();
+}
+
+// False for a restriction that this code does not know: it must not be dropped.
+bool AssignIsolation(const Tlv& field, IsolationSpec* isolation, LimitsSpec* limits) {
+  switch (field.tag) {
+    case kIsolationKind:
+      if (field.Number() == 0 ||
+          field.Number() > static_cast<uint64_t>(IsolationKind::kBubblewrap)) {
+        return false;
+      }
+      isolation->kind = static_cast<IsolationKind>(field.Number());
+      return true;
+    case kHostNetwork:
+      isolation->host_network = field.Number() != 0;
+      return true;
+    case kRoot:
+      isolation->root = field.String();
+      return true;
+    case kRootWritable:
+      isolation->read_only_root = field.Number() == 0;
+      return true;
+    case kVolume:
+      return DecodeVolume(field.value, &isolation->volumes.emplace_back());
+    case kCpuMillis:
+      limits->cpu_millis = field.Number();
+      return true;
+    case kMemoryBytes:
+      limits->memory_bytes = field.Number();
+      return true;
+    case kPids:
+      limits->pids = field.Number();
+      return true;
+    case kDiskBytes:
+      limits->disk_bytes = field.Number();
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool DecodeIsolation(std::string_view bytes, IsolationSpec* isolation, LimitsSpec* limits) {
+  TlvReader reader(bytes);
+  Tlv field;
+  while (reader.Next(&field)) {
+    if (!AssignIsolation(field, isolation, limits)) return false;
   }
   return reader.ok();
 }
@@ -152,7 +232,7 @@ bool Assign(const Tlv& field, LaunchSpec* spec) {
       spec->final_drain_ms = field.Number();
       return true;
     case kIsolation:
-      return DecodeIsolation(field.value, &spec->isolation);
+      return DecodeIsolation(field.value, &spec->isolation, &spec->limits);
     default:
       return true;
   }
@@ -189,6 +269,26 @@ void CheckEnv(const std::vector<EnvVar>& env, std::vector<std::string>* wrong) {
     if (variable.name.size() + 1 + variable.value.size() > kArgBytesMax) {
       wrong->push_back("env: a variable above 128 KiB");
     }
+  }
+}
+
+bool IsAbsolute(const std::string& path) {
+  return !path.empty() && path[0] == '/' && !HasNul(path);
+}
+
+void CheckIsolation(const IsolationSpec& isolation, std::vector<std::string>* wrong) {
+  if (!isolation.root.empty() && !IsAbsolute(isolation.root)) {
+    wrong->push_back("isolation.root: not an absolute path");
+  }
+  for (const Volume& volume : isolation.volumes) {
+    if (!IsAbsolute(volume.source) || !IsAbsolute(volume.target)) {
+      wrong->push_back("isolation.volumes: not absolute paths");
+    }
+  }
+  const bool asks = isolation.host_network || !isolation.root.empty() ||
+                    !isolation.read_only_root || !isolation.volumes.empty();
+  if (asks && isolation.kind == IsolationKind::kNone) {
+    wrong->push_back("isolation: network, root and volumes need a kind that isolates");
   }
 }
 
@@ -231,9 +331,7 @@ std::string EncodeLaunchSpec(const LaunchSpec& spec) {
   out.Number(kLogBytesMax, spec.log_bytes_max);
   out.Number(kOverflow, static_cast<uint64_t>(spec.overflow));
   out.Number(kFinalDrainMs, spec.final_drain_ms);
-  TlvWriter isolation;
-  isolation.Number(kIsolationKind, static_cast<uint64_t>(spec.isolation.kind));
-  out.Bytes(kIsolation, isolation.Take());
+  out.Bytes(kIsolation, EncodeIsolation(spec.isolation, spec.limits));
   std::string fields = out.Take();
   std::string bytes(kMagic);
   bytes.reserve(kHeaderBytes + fields.size());
@@ -281,14 +379,13 @@ std::vector<std::string> ValidateLaunchSpec(const LaunchSpec& spec) {
     if (file.path.empty() || HasNul(file.path)) wrong.push_back("files.path: empty or with NUL");
     if (file.mode > 07777) wrong.push_back("files.mode: above 07777");
   }
-  if (HasNul(spec.workdir) || (!spec.workdir.empty() && spec.workdir[0] != '/')) {
+  if (!spec.workdir.empty() && !IsAbsolute(spec.workdir)) {
     wrong.push_back("workdir: not an absolute path");
   }
   for (const std::string* path : {&spec.stdout_path, &spec.stderr_path, &spec.index_path}) {
-    if (path->empty() || (*path)[0] != '/' || HasNul(*path)) {
-      wrong.push_back("spool paths: not absolute");
-    }
+    if (!IsAbsolute(*path)) wrong.push_back("spool paths: not absolute");
   }
+  CheckIsolation(spec.isolation, &wrong);
   return wrong;
 }
 

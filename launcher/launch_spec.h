@@ -54,13 +54,43 @@ enum class OverflowPolicy : uint8_t {
   kBlock = 2,       // stop reading until the spool has shrunk
 };
 
-enum class IsolationKind : uint8_t { kNone = 1 };
+enum class IsolationKind : uint8_t {
+  kNone = 1,        // an ordinary process of the host
+  kBubblewrap = 2,  // namespaces of its own, set up by bwrap(1)
+};
+
+// A directory or file of the host that the command sees at `target`. Both are absolute. Who may
+// name which is the client's business; that `source` is not changed for a link on the way is the
+// launcher's.
+struct Volume {
+  std::string source;
+  std::string target;
+  bool read_only = true;
+
+  friend bool operator==(const Volume&, const Volume&) = default;
+};
 
 // What the command is to be kept apart from; never how. The launcher refuses what it cannot do.
+// Everything but `kind` needs a kind that isolates.
 struct IsolationSpec {
   IsolationKind kind = IsolationKind::kNone;
+  bool host_network = false;   // false: no network but a loopback of its own
+  std::string root;            // absolute path of a root file system; "" = the host's programs
+  bool read_only_root = true;  // of `root`; the host's programs are never writable
+  std::vector<Volume> volumes;
 
   friend bool operator==(const IsolationSpec&, const IsolationSpec&) = default;
+};
+
+// What the command and its children may use together; 0 = no limit. The launcher refuses a limit
+// that it cannot enforce.
+struct LimitsSpec {
+  uint64_t cpu_millis = 0;    // 1000 = one processor
+  uint64_t memory_bytes = 0;  // swap included
+  uint64_t pids = 0;          // processes and threads
+  uint64_t disk_bytes = 0;    // of all that is writable in the sandbox; volumes do not count
+
+  friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
 struct LaunchSpec {
@@ -82,6 +112,7 @@ struct LaunchSpec {
   // How long the end may wait for output that cannot be written (disk full, limit reached).
   uint64_t final_drain_ms = 10'000;
   IsolationSpec isolation;
+  LimitsSpec limits;
 
   friend bool operator==(const LaunchSpec&, const LaunchSpec&) = default;
   // Overwrites every value that may be secret: both environments, files, command.

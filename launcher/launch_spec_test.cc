@@ -35,6 +35,12 @@ LaunchSpec MakeSpec() {
   spec.log_bytes_max = 1ull << 40;
   spec.overflow = OverflowPolicy::kBlock;
   spec.final_drain_ms = 0;
+  spec.isolation = {.kind = IsolationKind::kBubblewrap,
+                    .host_network = true,
+                    .root = "/srv/alpine",
+                    .read_only_root = false,
+                    .volumes = {{"/data", "/mnt/data", true}, {"/out", "/out", false}}};
+  spec.limits = {.cpu_millis = 500, .memory_bytes = 1 << 28, .pids = 100, .disk_bytes = 1 << 20};
   return spec;
 }
 
@@ -67,6 +73,17 @@ TEST(LaunchSpecTest, RefusesAMemfdThatCanStillChange) {
   EXPECT_FALSE(ReadSealedMemfd(fd.get(), &bytes, &error));
   const base::UniqueFd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
   EXPECT_FALSE(ReadSealedMemfd(file.get(), &bytes, &error));
+}
+
+TEST(LaunchSpecTest, NetworkRootAndVolumesNeedAKindThatIsolates) {
+  LaunchSpec spec = MakeSpec();
+  spec.isolation.kind = IsolationKind::kNone;
+  EXPECT_EQ(ValidateLaunchSpec(spec).size(), 1U);
+  spec.isolation = {};
+  EXPECT_EQ(ValidateLaunchSpec(spec).size(), 0U);
+  spec.isolation.kind = IsolationKind::kBubblewrap;
+  spec.isolation.root = "relative";
+  EXPECT_EQ(ValidateLaunchSpec(spec).size(), 1U);
 }
 
 TEST(LaunchSpecTest, RefusesAnIsolationItDoesNotKnow) {

@@ -33,6 +33,8 @@ enum InfoTag : uint16_t {
   kInfoStartedBootNs = 11,
   kInfoExit = 12,
   kInfoMessage = 13,
+  kInfoIsolation = 14,
+  kInfoLimits = 15,
 };
 
 // Calls `assign` for each field; false when the bytes are not TLV or `assign` is false.
@@ -91,6 +93,12 @@ bool AssignInfo(const Tlv& field, SandboxInfo* info) {
     case kInfoMessage:
       info->message = field.String();
       return true;
+    case kInfoIsolation:
+      info->isolation = field.String();
+      return true;
+    case kInfoLimits:
+      info->limits = field.String();
+      return true;
     default:
       return true;
   }
@@ -140,6 +148,8 @@ std::string Encode(const SandboxInfo& info) {
   out.Number(kInfoStartedBootNs, info.started_boot_ns);
   if (info.exit) out.Bytes(kInfoExit, EncodeExitRecord(*info.exit));
   if (!info.message.empty()) out.Bytes(kInfoMessage, info.message);
+  if (!info.isolation.empty()) out.Bytes(kInfoIsolation, info.isolation);
+  if (!info.limits.empty()) out.Bytes(kInfoLimits, info.limits);
   return out.Take();
 }
 
@@ -174,11 +184,13 @@ std::string Encode(const HelloReply& message) {
   out.Bytes(4, message.boot_id);
   out.Bytes(5, message.cgroup);
   out.Number(6, message.shares_cgroup_with_peer);
+  out.Bytes(7, Encode(message.abilities));
   return out.Take();
 }
 
 bool Decode(std::string_view payload, HelloReply* message) {
   *message = {};
+  if (!Decode({}, &message->abilities)) return false;
   return ForEachField(payload, [&](const Tlv& field) {
     if (field.tag == 1) message->protocol_version = static_cast<uint16_t>(field.Number());
     if (field.tag == 2) message->launcher_version = field.String();
@@ -186,7 +198,7 @@ bool Decode(std::string_view payload, HelloReply* message) {
     if (field.tag == 4) message->boot_id = field.String();
     if (field.tag == 5) message->cgroup = field.String();
     if (field.tag == 6) message->shares_cgroup_with_peer = field.Number() != 0;
-    return true;
+    return field.tag != 7 || Decode(field.value, &message->abilities);
   });
 }
 

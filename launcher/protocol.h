@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "launcher/abilities.h"
 #include "launcher/exit_record.h"
 #include "launcher/tlv.h"
 
@@ -85,6 +86,8 @@ struct SandboxInfo {
   uint64_t created_unix_ns = 0;
   uint64_t started_unix_ns = 0;  // exec had succeeded; 0 = not yet
   uint64_t started_boot_ns = 0;
+  std::string isolation;  // achieved: "none", "bubblewrap"; "" = not started
+  std::string limits;     // applied, e.g. "cpu=cgroup1 memory=cgroup1 disk=tmpfs"; "" = none
   std::optional<ExitRecord> exit;
   std::string message;  // kUnknown: what is damaged
 };
@@ -105,6 +108,7 @@ struct HelloReply {
   // Whether the launcher's cgroup is the peer's, so that stopping the peer's service kills it too
   // (`tasks_survive_service_stop` is the opposite).
   bool shares_cgroup_with_peer = false;
+  Abilities abilities;
 };
 
 // Makes an anonymous sandbox. Idempotent by id: one that is there already, even ended, is reported

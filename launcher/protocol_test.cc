@@ -1,5 +1,6 @@
 #include "launcher/protocol.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -23,13 +24,25 @@ SandboxInfo MakeInfo() {
   info.created_unix_ns = 1;
   info.started_unix_ns = 2;
   info.started_boot_ns = 3;
+  info.isolation = "bubblewrap";
+  info.limits = "memory=cgroup1";
   info.exit.emplace();
   info.exit->kind = EndKind::kExited;
   info.exit->wait_status = W_EXITCODE(0, SIGKILL);
   info.exit->tree_fenced = true;
   info.exit->attester = "supervisor";
   info.exit->peak_rss_bytes = 1 << 20;
+  info.exit->oom_killed = true;
+  info.exit->sandbox_id = info.id;
   return info;
+}
+
+Abilities MakeAbilities() {
+  return {.bubblewrap = {.how = "/usr/bin/bwrap", .why_not = ""},
+          .cpu = {.how = "", .why_not = "no cgroup"},
+          .memory = {.how = "rlimit", .why_not = ""},
+          .pids = {.how = "cgroup1", .why_not = ""},
+          .disk = {.how = "tmpfs", .why_not = ""}};
 }
 
 // Decodes what `frame` holds and encodes it again: equal bytes mean that no field was lost.
@@ -48,10 +61,18 @@ Frame ParseOne(FrameParser& parser, std::string_view bytes) {
   return frame;
 }
 
+TEST(ProtocolTest, AnOldLauncherCanDoNothingNew) {
+  HelloReply reply;
+  reply.abilities = MakeAbilities();
+  ASSERT_TRUE(Decode("", &reply));
+  EXPECT_FALSE(reply.abilities.bubblewrap.can());
+  EXPECT_THAT(reply.abilities.memory.why_not, ::testing::HasSubstr("does not know"));
+}
+
 TEST(ProtocolTest, EveryMessageSurvivesTheWire) {
   ExpectRoundTrip(MakeInfo());
   ExpectRoundTrip(HelloRequest{1, "/state", "boot"});
-  ExpectRoundTrip(HelloReply{1, "0.1", 7, "boot", "0::/x", true});
+  ExpectRoundTrip(HelloReply{1, "0.1", 7, "boot", "0::/x", true, MakeAbilities()});
   ExpectRoundTrip(CreateRequest{"id", "name", "labels"});
   ExpectRoundTrip(CreateReply{true, MakeInfo()});
   ExpectRoundTrip(StartRequest{"id", "exec", true});
@@ -67,7 +88,8 @@ TEST(ProtocolTest, EveryMessageSurvivesTheWire) {
   ExpectRoundTrip(FenceRequest{"id"});
   ExpectRoundTrip(FenceReply{false, MakeInfo()});
   ExpectRoundTrip(StatusRequest{});
-  ExpectRoundTrip(StatusReply{HelloReply{1, "0.1", 7, "boot", "0::/x", true}, 1, 2, 3, 4, 5, 6});
+  ExpectRoundTrip(StatusReply{HelloReply{1, "0.1", 7, "boot", "0::/x", true, MakeAbilities()}, 1, 2,
+                              3, 4, 5, 6});
   ExpectRoundTrip(StartedEvent{MakeInfo()});
   ExpectRoundTrip(ExitedEvent{MakeInfo()});
 }

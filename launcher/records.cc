@@ -111,6 +111,8 @@ std::string EncodeRecord(const PidRecord& record) {
   out.Number(4, record.command_start_ticks);
   out.Number(5, record.started_unix_ns);
   out.Number(6, record.started_boot_ns);
+  out.Bytes(7, record.isolation);
+  out.Bytes(8, record.limits);
   return Wrap(kPid, out.Take());
 }
 
@@ -127,6 +129,8 @@ bool DecodeRecord(std::string_view bytes, PidRecord* record) {
     if (field.tag == 4) record->command_start_ticks = field.Number();
     if (field.tag == 5) record->started_unix_ns = field.Number();
     if (field.tag == 6) record->started_boot_ns = field.Number();
+    if (field.tag == 7) record->isolation = field.String();
+    if (field.tag == 8) record->limits = field.String();
   }
   return reader.ok();
 }

@@ -41,6 +41,8 @@ struct PidRecord {
   uint64_t command_start_ticks = 0;  // 0 = it had ended before it could be read
   uint64_t started_unix_ns = 0;
   uint64_t started_boot_ns = 0;
+  std::string isolation;  // achieved and applied: see SandboxInfo
+  std::string limits;
 };
 
 std::string EncodeRecord(const BootRecord& record);

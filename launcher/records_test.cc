@@ -17,7 +17,7 @@ TEST(RecordsTest, SurviveTheDisk) {
   ASSERT_TRUE(DecodeRecord(EncodeRecord(started), &started_again));
   EXPECT_EQ(EncodeRecord(started_again), EncodeRecord(started));
 
-  const PidRecord pid{1, 2, 3, 4, 5, 6};
+  const PidRecord pid{1, 2, 3, 4, 5, 6, "none", ""};
   PidRecord pid_again;
   ASSERT_TRUE(DecodeRecord(EncodeRecord(pid), &pid_again));
   EXPECT_EQ(EncodeRecord(pid_again), EncodeRecord(pid));
@@ -32,7 +32,7 @@ TEST(RecordsTest, SurviveTheDisk) {
 }
 
 TEST(RecordsTest, RefuseEveryTruncationAndEveryFlippedBit) {
-  const std::string bytes = EncodeRecord(PidRecord{1, 2, 3, 4, 5, 6});
+  const std::string bytes = EncodeRecord(PidRecord{1, 2, 3, 4, 5, 6, "none", ""});
   PidRecord record;
   for (size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_FALSE(DecodeRecord(bytes.substr(0, length), &record));

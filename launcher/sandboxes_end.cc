@@ -113,6 +113,7 @@ void Sandboxes::Hunt(const std::string& id) {
 ExitRecord Sandboxes::MakeEnd(const Sandbox& sandbox, EndKind kind) const {
   ExitRecord end;
   end.kind = kind;
+  end.sandbox_id = sandbox.info.id;
   end.exec_id = sandbox.info.exec_id;
   end.boot_id = sandbox.info.boot_id;
   end.attester = "launcher";

@@ -52,7 +52,8 @@ void Sandboxes::LoadOne(const std::string& id, bool same_boot) {
   // A recycled file whose new content a power loss has eaten.
   if (boot_read == ReadResult::kRead && boot.id != id) boot_read = ReadResult::kDamaged;
   const ReadResult started_read = ReadRecord(directory.get(), kStartedFile, &started);
-  const ReadResult exit_read = ReadRecord(directory.get(), kExitFile, &exit);
+  ReadResult exit_read = ReadRecord(directory.get(), kExitFile, &exit);
+  if (!exit.sandbox_id.empty() && exit.sandbox_id != id) exit_read = ReadResult::kDamaged;
   Sandbox& sandbox = sandboxes_[id];
   SandboxInfo& info = sandbox.info;
   info.id = id;
@@ -69,11 +70,11 @@ void Sandboxes::LoadOne(const std::string& id, bool same_boot) {
     info.started_boot_ns = exit.started_boot_ns;
     return;
   }
-  // Only `exit` is synced: after a power loss any other record may be missing or empty, so what an
-  // earlier boot left is judged by that alone.
+  // After a power loss any record may be missing or empty, so what an earlier boot left is judged
+  // by a whole exit record alone.
   const bool earlier_boot =
       boot_read == ReadResult::kRead ? boot.boot_id != options_.boot_id : !same_boot;
-  if (earlier_boot && exit_read == ReadResult::kAbsent) {
+  if (earlier_boot) {
     ExitRecord end = MakeEnd(sandbox, EndKind::kHostRebooted);
     end.error = "the host has rebooted since the sandbox was created";
     End(sandbox, end, /*write=*/true);
@@ -111,6 +112,8 @@ void Sandboxes::TakePid(Sandbox& sandbox, const PidRecord& record) {
   sandbox.info.command_pid = record.command_pid;
   sandbox.info.started_unix_ns = record.started_unix_ns;
   sandbox.info.started_boot_ns = record.started_boot_ns;
+  sandbox.info.isolation = record.isolation;
+  sandbox.info.limits = record.limits;
 }
 
 // Watches the supervisor that the pid record names, if it is still that one.

@@ -50,6 +50,7 @@ class Supervisor {
   explicit Supervisor(SupervisorArguments arguments)
       : arguments_(std::move(arguments)),
         place_{arguments_.sandbox_id, arguments_.directory.get(), arguments_.directory_path} {
+    exit_.sandbox_id = arguments_.sandbox_id;
     exit_.exec_id = arguments_.exec_id;
     exit_.boot_id = arguments_.boot_id;
     exit_.attester = "supervisor";
@@ -142,6 +143,8 @@ bool Supervisor::ReadSpec(LaunchSpec* spec, std::string* error) {
   for (const std::string& wrong : ValidateLaunchSpec(*spec)) {
     *error += (error->empty() ? "" : "; ") + wrong;
   }
+  if (spec->isolation.kind != IsolationKind::kNone) *error += "this boxlaunch cannot isolate";
+  if (spec->limits != LimitsSpec()) *error += "this boxlaunch cannot limit";
   return error->empty();
 }
 
@@ -224,6 +227,7 @@ void Supervisor::OnStarted() {
   record.command_pid = static_cast<uint32_t>(command_);
   record.started_unix_ns = exit_.started_unix_ns;
   record.started_boot_ns = exit_.started_boot_ns;
+  record.isolation = "none";
   Notify(NoticeKind::kStarted, EncodeRecord(record));
   // Not reaped yet, so /proc still shows it even if it has ended.
   if (const auto stat = base::ReadProcStat(command_)) {
