@@ -102,6 +102,7 @@ std::string EncodeVolume(const Volume& volume) {
 }
 
 bool DecodeVolume(std::string_view bytes, Volume* volume) {
+  volume->read_only = false;
   TlvReader reader(bytes);
   Tlv field;
   while (reader.Next(&field)) {
