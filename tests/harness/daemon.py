@@ -40,7 +40,9 @@ class Daemon:
     `config` is merged over a base that listens on a unix socket and a free HTTP port and looks at things often.
     """
 
-    def __init__(self, config=None, folder=None, state_dir=None, environment=None, extra_arguments=()):
+    def __init__(self, config=None, folder=None, state_dir=None, environment=None, extra_arguments=(), user=None, prefix=()):
+        """`user`: uid (and gid) that the daemon runs as, with copies of the programs that it can reach; needs root.
+        `prefix`: a command that starts the daemon, e.g. setpriv with its flags."""
         self.folder = folder or tempfile.mkdtemp(prefix="bk-", dir="/tmp")
         self.state_dir = state_dir or os.path.join(self.folder, "state")
         self.socket = os.path.join(self.folder, "grpc.sock")
@@ -48,6 +50,8 @@ class Daemon:
         self.log_file = os.path.join(self.folder, "daemon.log")
         self.environment = environment or {}
         self.extra_arguments = list(extra_arguments)
+        self.user, self.prefix = user, list(prefix)
+        self.program, self.launcher = DAEMON, LAUNCHER
         self.process = None
         self._clients = []
         os.makedirs(self.state_dir, exist_ok=True)
@@ -61,6 +65,16 @@ class Daemon:
             "log": {"level": "info", "format": "text"},
         }
         self.configure(config or {})
+        if user is not None:
+            self._give_to_user()
+
+    def _give_to_user(self):
+        """The folder and copies of the programs: the build tree may lie below a home that others cannot enter."""
+        programs = os.path.join(self.folder, "bin")
+        os.makedirs(programs)
+        self.program, self.launcher = (shutil.copy(path, programs) for path in (DAEMON, LAUNCHER))
+        for path in (self.folder, self.state_dir, programs, self.program, self.launcher, self.config_file):
+            os.chown(path, self.user, self.user)
 
     def __enter__(self):
         return self
@@ -77,11 +91,13 @@ class Daemon:
     def launch(self, arguments=None):
         """Starts the process without waiting for anything; returns it."""
         log = open(self.log_file, "ab")
+        identity = {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
         with log:
             self.process = subprocess.Popen(
-                [DAEMON, "--config", self.config_file, "--launcher", LAUNCHER, *self.extra_arguments, *(arguments or [])],
+                [*self.prefix, self.program, "--config", self.config_file, "--launcher", self.launcher, *self.extra_arguments,
+                 *(arguments or [])],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env={"PATH": os.environ["PATH"], **_ASAN, **self.environment})
+                env={"PATH": os.environ["PATH"], **_ASAN, **self.environment}, **identity)
         return self.process
 
     def start(self, seconds=30):
