@@ -14,10 +14,14 @@ _LOWER_IS_BETTER = {"fdatasync"}
 
 
 def speed(yardsticks, names):
-    """How fast this machine is (1 = the reference machine) by the slowest of the yardsticks `names`."""
+    """How fast this machine is (1 = the reference machine) by the slowest of the yardsticks `names`.
+
+    `yardsticks` are summaries of the samples taken here; one without samples counts as 1."""
     factors = []
     for name in names:
-        factor = yardsticks[name] / REFERENCE[name]
+        if yardsticks.get(name) is None:
+            continue
+        factor = yardsticks[name].median / REFERENCE[name]
         factors.append(1 / factor if name in _LOWER_IS_BETTER else factor)
     return min(factors, default=1.0)
 

@@ -41,7 +41,6 @@ class Experiment:
 
     name = ""
     rows = ()
-    rounds_max = 1000
 
     def open(self, context, stack):
         """Prepares; default: nothing to prepare."""
@@ -56,19 +55,25 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def _sample_yardsticks(context, samples):
+def _needed_yardsticks(experiment):
+    """Names of the yardsticks that the experiment's bounds are scaled by."""
+    return sorted({name for row in experiment.rows for bound in row.floor + row.goal for name in getattr(bound, "scaled_by", ())})
+
+
+def _sample_yardsticks(context, names, samples):
     if context.short:  # looks at ratios only
         samples.update({name: [value] for name, value in REFERENCE.items()})
         return
-    for name, value in machine.yardsticks(context.bin, context.folder).items():
-        samples.setdefault(name, []).append(value)
+    for name in names:
+        samples.setdefault(name, []).append(machine.YARDSTICKS[name](context.bin, context.folder))
 
 
-def _rounds(experiment, context, metrics, broken):
+def _rounds(experiment, context, metrics, broken, yardsticks):
     """Runs the rounds; a side that fails once is left out from then on, with its reason in `broken`."""
-    rounds = min(context.rounds, experiment.rounds_max)
-    for number in range(1, rounds + 1):
+    names = _needed_yardsticks(experiment)
+    for number in range(1, context.rounds + 1):
         told = []
+        _sample_yardsticks(context, names, yardsticks)
         for side, measure in experiment.sides(context):
             if side in broken:
                 continue
@@ -85,7 +90,7 @@ def _rounds(experiment, context, metrics, broken):
                 metrics.setdefault(metric, []).append(value)
                 metrics.setdefault("side of " + metric, side)
             told.append(", ".join(f"{m} {v:.4g}" for m, v in found.items()))
-        say(f"{experiment.name} {number}/{rounds}: {'; '.join(told)}")
+        say(f"{experiment.name} {number}/{context.rounds}: {'; '.join(told)}")
 
 
 def _why_missing(metric, metrics, broken):
@@ -112,25 +117,23 @@ def _result(row, metrics, broken, scale):
 
 
 def run(experiment, context, wanted):
-    """Results of those of the experiment's rows for which `wanted(row name)`; yardsticks are sampled before and after."""
+    """(results, yardsticks' samples): of those of the experiment's rows for which `wanted(row name)`.
+
+    The yardsticks that scale its bounds are taken in each round: what else runs on the machine slows both."""
     metrics, broken, yardsticks, error = {}, {}, {}, ""
-    _sample_yardsticks(context, yardsticks)
     try:
         with contextlib.ExitStack() as stack:
             experiment.open(context, stack)
-            _rounds(experiment, context, metrics, broken)
+            _rounds(experiment, context, metrics, broken, yardsticks)
     except Unavailable as why:
         error = f"not available: {why}"
     except (Failed, AssertionError, OSError) as why:
         error = f"failed: {why}"
     if error:
         say(f"{experiment.name}: {error}")
-    else:
-        _sample_yardsticks(context, yardsticks)
-    scale = {name: stats.summary(values).median for name, values in yardsticks.items()}
+    scale = {name: stats.summary(yardsticks[name]) if name in yardsticks else None for name in REFERENCE}
     results = []
     for row in experiment.rows:
-        if not wanted(row.name):
-            continue
-        results.append(rows.Result(row, missing=error, yardsticks=scale) if error else _result(row, metrics, broken, scale))
+        if wanted(row.name):
+            results.append(rows.Result(row, missing=error, yardsticks=scale) if error else _result(row, metrics, broken, scale))
     return results, yardsticks

@@ -53,7 +53,7 @@ def _first_line(path, key):
     return "unknown"
 
 
-def fdatasync_ms(folder, times=200):
+def fdatasync_ms(_bin_folder, folder, times=200):
     """Median of fdatasync after 4 KiB appended, in `folder`."""
     path = os.path.join(folder, "fdatasync")
     samples = []
@@ -70,18 +70,21 @@ def fdatasync_ms(folder, times=200):
     return stats.summary(samples).median
 
 
-def spawns_per_second(bin_folder, count=1500):
+def spawns_per_second(bin_folder, _folder):
     """posix_spawn of /bin/true, 2 in flight."""
-    return programs.run_json([f"{bin_folder}/bench/spawn_loop", "--in_flight", "2", "--count", str(count), "--", "/bin/true"])["rate"]
+    return programs.run_json([f"{bin_folder}/bench/spawn_loop", "--in_flight", "2", "--count", "1000", "--", "/bin/true"])["rate"]
 
 
-def echoes_per_second(bin_folder, seconds=0.8):
+def echoes_per_second(bin_folder, _folder):
     """Unary gRPC echo, 64 in flight."""
     with programs.echo_server(bin_folder) as target:
-        return programs.run_json([f"{bin_folder}/bench/load", "--target", target, "--in_flight", "64", "--seconds", str(seconds),
-                                  "--warmup", "0.2"])["rate"]
+        return programs.run_json([f"{bin_folder}/bench/load", "--target", target, "--in_flight=64", "--seconds=0.5", "--warmup=0.2"])["rate"]
+
+
+# Of bounds.REFERENCE: each takes one sample, given the folder of the binaries and the scratch folder.
+YARDSTICKS = {"echo": echoes_per_second, "spawn": spawns_per_second, "fdatasync": fdatasync_ms}
 
 
 def yardsticks(bin_folder, folder):
-    """One sample of each yardstick of bounds.REFERENCE."""
-    return {"echo": echoes_per_second(bin_folder), "spawn": spawns_per_second(bin_folder), "fdatasync": fdatasync_ms(folder)}
+    """One sample of each yardstick."""
+    return {name: sample(bin_folder, folder) for name, sample in YARDSTICKS.items()}

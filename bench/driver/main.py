@@ -50,7 +50,8 @@ def stop_on_sigterm():
 def measure(context, wanted):
     """(results, machine, yardsticks) of the chosen experiments; what was measured until an interrupt is kept."""
     here = machine.describe(context.folder)
-    results, yardsticks, interrupted = [], {}, False
+    results, interrupted = [], False
+    yardsticks = {name: [value] for name, value in machine.yardsticks(context.bin, context.folder).items()}
     for one in _chosen(wanted):
         try:
             found, samples = experiment.run(one, context, wanted)
@@ -62,7 +63,7 @@ def measure(context, wanted):
         for name, values in samples.items():
             yardsticks.setdefault(name, []).extend(values)
     here["load_average_after"] = list(os.getloadavg())
-    return results, here, {name: stats.summary(values).median for name, values in yardsticks.items()}, interrupted
+    return results, here, {name: stats.summary(values) for name, values in yardsticks.items()}, interrupted
 
 
 def main(arguments=None):

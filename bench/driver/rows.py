@@ -4,6 +4,7 @@ import dataclasses
 
 from bench.driver import stats
 
+_STEADY = 2
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -35,16 +36,25 @@ class Result:
     detail: dict = dataclasses.field(default_factory=dict)
 
     def verdict(self):
-        """"goal", "floor", "below", or "-" where nothing is to be held, "n/a" where there is no figure."""
-        if self.missing:
+        """"goal", "floor" (held, but not the goal), "below" the floor, "short" of a goal without a floor, "-" where nothing is to
+        be held, "n/a" where there is no figure."""
+        row = self.row
+        if self.missing or (self.reference_missing and any(bound.needs_reference for bound in row.floor + row.goal)):
             return "n/a"
-        if not self.row.floor and not self.row.goal:
+        if not row.floor and not row.goal:
             return "-"
-        if self.reference_missing and any(bound.needs_reference for bound in self.row.floor + self.row.goal):
-            return "n/a"
-        floor = all(bound.holds(self, self.yardsticks) for bound in self.row.floor)
-        goal = bool(self.row.goal) and all(bound.holds(self, self.yardsticks) for bound in self.row.goal)
-        return "below" if not floor else "goal" if goal else "floor"
+        if not all(bound.holds(self, self.yardsticks) for bound in row.floor):
+            return "below"
+        if row.goal and all(bound.holds(self, self.yardsticks) for bound in row.goal):
+            return "goal"
+        return "floor" if row.floor else "short"
+
+    def unsteady(self):
+        """Whether the machine changed so much between rounds that the figure says little: what the row is compared with, or a
+        yardstick that scales its bounds, swung by more than a factor of two."""
+        names = {name for bound in self.row.floor + self.row.goal for name in getattr(bound, "scaled_by", ())}
+        watched = [self.reference, *(self.yardsticks.get(name) for name in names)]
+        return any(one and one.high > _STEADY * one.low for one in watched)
 
 
 def result(row, metrics, yardsticks):

@@ -24,7 +24,8 @@ def _cells(result):
     return [
         row.what, row.isolation, number(ours.median, row.unit), f"{number(ours.low)}–{number(ours.high)}",
         _reference(result),
-        f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else "-", *bounds, result.verdict(),
+        f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else "-", *bounds,
+        result.verdict() + ("?" if result.unsteady() else ""),
     ]
 
 
@@ -35,7 +36,10 @@ def notes(results):
         for why in (result.missing, result.reference_missing):
             if why:
                 reasons.setdefault(why.replace("\n", " "), []).append(result.row.name)
-    return [f"{why} [{', '.join(names)}]" for why, names in reasons.items()]
+    told = [f"{why} [{', '.join(names)}]" for why, names in reasons.items()]
+    if any(result.unsteady() for result in results):
+        told.append("?: the machine was not quiet: the reference or a yardstick swung by more than a factor of two between rounds")
+    return told
 
 
 def text(results):
@@ -58,7 +62,7 @@ def markdown(results):
 def heading(machine, yardsticks, rounds):
     """What stands above a table: machine, load, yardsticks here and on the reference machine."""
     load_before, load_after = machine["load_average"][0], machine.get("load_average_after", machine["load_average"])[0]
-    told = ", ".join(f"{name} {number(yardsticks[name])} (reference machine {number(REFERENCE[name])}: ×{speed(yardsticks, (name,)):.2f})"
+    told = ", ".join(f"{name} {number(yardsticks[name].median)} (reference machine {number(REFERENCE[name])}: ×{speed(yardsticks, (name,)):.2f})"
                      for name in REFERENCE if name in yardsticks)
     return "\n".join([
         f"machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, kernel {machine['kernel']}, {machine['system']}, "
@@ -82,8 +86,9 @@ def as_json(results, machine, yardsticks, settings):
             "name": row.name, "what": row.what, "isolation": row.isolation, "unit": row.unit, "missing": result.missing,
             "reference_missing": result.reference_missing,
             "ours": _summary(result.ours), "reference": _summary(result.reference), "reference_name": row.reference_name,
-            "ratio": _summary(result.ratio), "verdict": result.verdict(), "samples": result.samples, "yardsticks": result.yardsticks,
+            "ratio": _summary(result.ratio), "verdict": result.verdict(), "samples": result.samples,
+            "unsteady": result.unsteady(), "yardsticks": {name: _summary(value) for name, value in result.yardsticks.items()},
             "floor": [b.text(result.yardsticks) for b in row.floor], "goal": [b.text(result.yardsticks) for b in row.goal],
         })
-    return json.dumps({"machine": machine, "yardsticks": yardsticks, "reference_yardsticks": REFERENCE, **settings, "rows": rows},
+    return json.dumps({"machine": machine, "yardsticks": {name: _summary(value) for name, value in yardsticks.items()}, "reference_yardsticks": REFERENCE, **settings, "rows": rows},
                       indent=1, ensure_ascii=False)

@@ -9,8 +9,14 @@ from bench.driver.admission import histogram_quantile
 from bench.driver.programs import Failed
 from tests.harness.processes import of_folder
 
-_REFERENCE_MACHINE = dict(bounds.REFERENCE)
-_HALF_AS_FAST = {"echo": 32400.0, "spawn": 3081.0, "fdatasync": 0.26}
+
+
+def _steady(**yardsticks):
+    return {name: stats.summary([value] * 3) for name, value in yardsticks.items()}
+
+
+_REFERENCE_MACHINE = _steady(**bounds.REFERENCE)
+_HALF_AS_FAST = _steady(echo=32400.0, spawn=3081.0, fdatasync=0.26)
 
 
 def _row(**fields):
@@ -87,6 +93,21 @@ def test_without_a_reference_a_ratio_has_no_verdict_and_a_rate_has():
     assert result.verdict() == "floor"
 
 
+def test_a_goal_without_a_floor():
+    assert _result([60], [100], goal=(bounds.Ratio(0.5),)).verdict() == "goal"
+    assert _result([40], [100], goal=(bounds.Ratio(0.5),)).verdict() == "short"
+
+
+def test_a_figure_is_doubted_where_the_machine_swung():
+    assert not _result([1, 9, 1], [4, 5, 6]).unsteady()
+    assert _result([1, 1, 1], [2, 5, 6]).unsteady()
+    swinging = {**_REFERENCE_MACHINE, "fdatasync": stats.summary([0.1, 0.1, 3.0])}
+    assert _result([1], [1], swinging, floor=(bounds.AtMost(1, scaled_by=("fdatasync",)),)).unsteady()
+    assert not _result([1], [1], swinging, floor=(bounds.AtMost(1, scaled_by=("echo",)),)).unsteady()
+    text = table.text([_result([1, 1, 1], [2, 5, 6], floor=(bounds.Ratio(0.1),))])
+    assert "floor?" in text and text.splitlines()[-1].startswith("?: the machine was not quiet")
+
+
 def test_nothing_to_hold_is_no_verdict():
     assert _result([10], [10]).verdict() == "-"
 
@@ -144,7 +165,7 @@ class _Fake(experiment.Experiment):
 @pytest.fixture
 def run(monkeypatch):
     """Runs an experiment with given sides without yardsticks' cost; returns {row: result}."""
-    monkeypatch.setattr(experiment.machine, "yardsticks", lambda *_: dict(_REFERENCE_MACHINE))
+    monkeypatch.setattr(experiment.machine, "yardsticks", lambda *_: dict(bounds.REFERENCE))
 
     def run_sides(*sides, rounds=3):
         context = experiment.Context(bin="", folder="", rounds=rounds)
