@@ -99,6 +99,11 @@ int KillDescendants(const std::set<pid_t>& spared) {
   return StopAndKill(tree);
 }
 
+int KillDescendantsOf(pid_t root) {
+  Tree tree(root, {});
+  return StopAndKill(tree);
+}
+
 int KillMarked(const std::string& sandbox_id) {
   const std::string mark = std::string(kSandboxVariable) + "=" + sandbox_id;
   int hit = 0;

@@ -19,6 +19,9 @@ int SignalDescendants(int signal, const std::set<pid_t>& spared = {});
 // ones, ends the caller's loop.
 int KillDescendants(const std::set<pid_t>& spared = {});
 
+// The same for the descendants of `root`, a process that the caller holds a pidfd of.
+int KillDescendantsOf(pid_t root);
+
 // Kills every process that was started with BOXKEEPER_SANDBOX=`sandbox_id` in its environment, and
 // the descendants of those. Finds only what is readable and kept its environment: the best that can
 // be done for a tree whose supervisor and launcher have both died. Returns how many were hit.

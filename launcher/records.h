@@ -5,11 +5,11 @@
 //            may run
 //   pid      PidRecord, by the supervisor once exec has succeeded
 //   exit     ExitRecord, by the supervisor (by the launcher for one that cannot): the truth about
-//            the end, written once, synced to disk
+//            the end, written once
 //
 // Each is a frame of magic "BKLR", kind u16, version u16, length u32 of the payload, CRC32C u32 of
 // the 12 bytes before and the payload, then the payload (TLV). Written beside and renamed. Bytes
-// after the payload are ignored. Why only `exit` is synced: docs/adr/0003-boxlaunch-records.md.
+// after the payload are ignored. Why none is synced before it is told: docs/adr/0003-boxlaunch-records.md.
 #pragma once
 
 #include <cstdint>

@@ -145,6 +145,23 @@ pid_t SandboxDirectories::DiscardOld() {
   return names.empty() ? 0 : ForkRemoval(names);
 }
 
+// Without a helper (no more processes) the kernel's own writing out has to do.
+pid_t SandboxDirectories::SyncExits(const std::vector<std::string>& ids) {
+  const pid_t pid = fork();
+  if (pid != 0) return std::max(pid, 0);
+  const int sandboxes = dup2(sandboxes_.Release(), 3);
+  syscall(SYS_close_range, 4, ~0u, 0);
+  for (const std::string& id : ids) {
+    const base::UniqueFd directory = OpenDirectoryAt(sandboxes, id);
+    const base::UniqueFd exit(
+        openat(directory.get(), kExitFile, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!exit.valid()) continue;
+    fdatasync(exit.get());
+    fsync(directory.get());
+  }
+  _exit(0);
+}
+
 // Without a helper (no more processes) the next launcher removes it.
 pid_t SandboxDirectories::ForkRemoval(const std::vector<std::string>& names) {
   const pid_t pid = fork();

@@ -25,6 +25,9 @@ class SandboxDirectories {
   base::UniqueFd OpenOne(const std::string& id) const;
   std::vector<std::string> Ids() const;
 
+  // Makes the exit records of these durable, in a helper process, which is returned for reaping.
+  pid_t SyncExits(const std::vector<std::string>& ids);
+
   // Takes a sandbox away: from here on it does not exist. 0 or an errno value; `retired` is for
   // Recycle or Discard.
   int Retire(const std::string& id, std::string* retired);

@@ -21,6 +21,8 @@ namespace {
 constexpr int kNoticePipeBytes = 1 << 20;
 constexpr size_t kListOverheadBytes = 256;
 constexpr uint64_t kControlRetryNs = 50'000'000;
+// How long after its time a supervisor may still be killing before the launcher does it.
+constexpr uint64_t kOwnKillDelayNs = 500'000'000;
 
 std::string Describe(const char* what, int error) {
   return std::string(what) + ": " + std::strerror(error);
@@ -245,6 +247,10 @@ void Sandboxes::SendOrQueue(Sandbox& sandbox, const Control& control) {
   const int error = SendControl(sandbox.pidfd.get(), control);
   // One that somebody has stopped could not do its duty.
   base::PidfdSignal(sandbox.pidfd.get(), SIGCONT);
+  if (control.mode != SignalMode::kSend) {
+    const uint64_t grace_ns = control.mode == SignalMode::kStop ? control.grace_ms * 1'000'000 : 0;
+    PressLater(sandbox, base::BootNs() + grace_ns + kOwnKillDelayNs);
+  }
   if (error == EAGAIN) {
     // No room for another queued signal of this user, for now.
     const std::string id = sandbox.info.id;

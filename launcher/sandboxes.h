@@ -82,6 +82,9 @@ class Sandboxes {
     std::vector<Control> controls;  // for an adopted supervisor that is not known by pid yet
     uint64_t check_after_ns = 0;    // kStarting: back-off of CheckStarting
     EventLoop::TimerId check_timer = 0;
+    EventLoop::TimerId press_timer = 0;  // while it is to end
+    uint64_t press_after_ns = 0;         // back-off of PressOn
+    uint64_t kill_at_ns = 0;             // from then on PressOn kills by itself
     uint64_t hunt_until_ns = 0;  // lost without proof: how long to look for what is left of it
     std::vector<std::pair<Done<StartReply>, bool>> starts;  // and whether it is a repeat
     std::vector<Done<FenceReply>> fences;
@@ -104,11 +107,15 @@ class Sandboxes {
 
   // Ends.
   void SendOrQueue(Sandbox& sandbox, const Control& control);
+  void PressLater(Sandbox& sandbox, uint64_t kill_at_ns);
+  void PressOn(const std::string& id);
   void OnSupervisorGone(Sandbox& sandbox);
   void KillStrays();
   void Hunt(const std::string& id);
   ExitRecord MakeEnd(const Sandbox& sandbox, EndKind kind) const;
   void End(Sandbox& sandbox, const ExitRecord& exit, bool write);
+  void SyncLater(const std::string& id);
+  void SyncEnds();
   void Remove(Sandbox& sandbox);
   void AwaitHelper(pid_t pid);
 
@@ -127,6 +134,7 @@ class Sandboxes {
   std::set<pid_t> helpers_;                          // children that remove directories
   std::set<std::string> lost_;  // supervisor (a child) died, its tree is being killed
   bool killing_strays_ = false;
+  std::vector<std::string> unsynced_;  // ended; their exit records may not survive a power loss
 };
 
 }  // namespace boxkeeper::launcher

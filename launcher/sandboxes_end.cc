@@ -15,6 +15,9 @@ namespace boxkeeper::launcher {
 namespace {
 
 constexpr uint64_t kKillRetryNs = 10'000'000;
+constexpr uint64_t kSyncDelayNs = 1'000'000'000;
+constexpr uint64_t kFirstPressNs = 50'000'000;
+constexpr uint64_t kLastPressNs = 1'000'000'000;
 // How long to look for processes by their mark before giving up on proving anything.
 constexpr uint64_t kHuntNs = 3'000'000'000;
 
@@ -141,9 +144,11 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
       journal_.Line("exit record", "sandbox=" + info.id + " error=" + std::strerror(error));
     }
   }
+  if (!write) SyncLater(info.id);
   if (sandbox.adopted && sandbox.pidfd.valid()) loop_.Remove(sandbox.pidfd.get());
   sandbox.pidfd.Reset();
   loop_.Cancel(sandbox.check_timer);
+  loop_.Cancel(sandbox.press_timer);
   sandbox.controls.clear();
   lost_.erase(info.id);
   info.state = SandboxState::kEnded;
@@ -162,6 +167,43 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
   }
   listener_(MessageType::kExitedEvent, info);
   if (!sandbox.destroys.empty()) Remove(sandbox);
+}
+
+// A client that is there takes the end within milliseconds and destroys the sandbox: only what is
+// still there after a while is worth a sync.
+void Sandboxes::SyncLater(const std::string& id) {
+  if (unsynced_.empty()) loop_.At(base::BootNs() + kSyncDelayNs, [this] { SyncEnds(); });
+  unsynced_.push_back(id);
+}
+
+void Sandboxes::SyncEnds() {
+  std::vector<std::string> left = std::exchange(unsynced_, {});
+  std::erase_if(left, [this](const std::string& id) { return Find(id) == nullptr; });
+  if (!left.empty()) AwaitHelper(directories_.SyncExits(left));
+}
+
+void Sandboxes::PressLater(Sandbox& sandbox, uint64_t kill_at_ns) {
+  if (sandbox.kill_at_ns == 0 || kill_at_ns < sandbox.kill_at_ns) sandbox.kill_at_ns = kill_at_ns;
+  if (sandbox.press_after_ns != 0) return;
+  sandbox.press_after_ns = kFirstPressNs;
+  const std::string id = sandbox.info.id;
+  sandbox.press_timer = loop_.At(base::BootNs() + kFirstPressNs, [this, id] { PressOn(id); });
+}
+
+// A command of the same user may stop its supervisor, and again after each SIGCONT: then it is
+// killed from here, and the supervisor finds its tree gone.
+void Sandboxes::PressOn(const std::string& id) {
+  Sandbox* sandbox = Find(id);
+  if (sandbox == nullptr || sandbox->info.state == SandboxState::kEnded) return;
+  const uint64_t now = base::BootNs();
+  if (sandbox->pidfd.valid()) {
+    if (now >= sandbox->kill_at_ns) {
+      KillDescendantsOf(static_cast<pid_t>(sandbox->info.supervisor_pid));
+    }
+    base::PidfdSignal(sandbox->pidfd.get(), SIGCONT);
+  }
+  sandbox->press_after_ns = std::min(sandbox->press_after_ns * 2, kLastPressNs);
+  sandbox->press_timer = loop_.At(now + sandbox->press_after_ns, [this, id] { PressOn(id); });
 }
 
 void Sandboxes::Remove(Sandbox& sandbox) {

@@ -435,8 +435,9 @@ bool Supervisor::DirectoryIsRemoved() const {
   return fstat(place_.directory, &status) == 0 && status.st_nlink == 0;
 }
 
-// Synced before the name appears: an end that anyone has seen survives a power loss. On an I/O
-// error it is tried until it works: an end without a record would be a lie by omission. Where no
+// Not synced: the client journals the end before it tells anyone, and the launcher syncs what no
+// client takes (ADR 0003). On an error it is tried until it works: an end without a record would be
+// a lie by omission. Where no
 // record can be, the notice alone tells the end, and a launcher that misses it that we are gone.
 void Supervisor::WriteExitRecord() {
   const std::string bytes = EncodeRecord(exit_);
@@ -444,7 +445,6 @@ void Supervisor::WriteExitRecord() {
   const bool written = exit_file_.valid() &&
                        pwrite(exit_file_.get(), bytes.data(), bytes.size(), 0) ==
                            static_cast<ssize_t>(bytes.size()) &&
-                       fdatasync(exit_file_.get()) == 0 &&
                        renameat(place_.directory, kExitBeside, place_.directory, kExitFile) == 0;
   if (written || DirectoryIsRemoved()) {
     Notify(NoticeKind::kExited, bytes);
