@@ -1,6 +1,6 @@
 """Durable admission against an echo of the same requests, closed and open loop."""
 
-from bench.driver import programs
+from bench.driver import histogram, programs
 from bench.driver.bounds import AtLeast, AtMost, Ratio
 from bench.driver.daemon import BenchDaemon
 from bench.driver.experiment import Experiment
@@ -71,7 +71,7 @@ class OpenLoop(Experiment):
         seconds = context.size(5, 2, 1)
 
         def lag(daemon):
-            return {"lag": histogram_quantile(daemon.http("/metrics")[1], "boxkeeper_loop_lag_seconds", 0.99) * 1000}
+            return {"lag": histogram.quantile(histogram.read(daemon.http("/metrics")[1], histogram.LOOP_LAG), 0.99) * 1000}
 
         def ours():
             answer, extra = _on_daemon(context, seconds, lag, rate=self.rate)
@@ -82,19 +82,6 @@ class OpenLoop(Experiment):
                 return {"echo p99": _load(context, target, seconds, rate=self.rate)["latency"]["p99_ms"]}
 
         return [("boxkeeper", ours), ("echo", echo)]
-
-
-def histogram_quantile(text, name, quantile):
-    """Upper bound of the bucket that holds the quantile, of a Prometheus histogram without labels."""
-    buckets = []
-    for line in text.splitlines():
-        if line.startswith(f'{name}_bucket{{le="'):
-            bound, _, count = line.partition('le="')[2].partition('"} ')
-            buckets.append((float(bound), float(count)))
-    if not buckets or buckets[-1][1] == 0:
-        raise programs.Failed(f"no samples of {name}")
-    wanted = quantile * buckets[-1][1]
-    return next(bound for bound, count in buckets if count >= wanted)
 
 
 EXPERIMENTS = [

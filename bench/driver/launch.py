@@ -2,7 +2,7 @@
 
 import os
 
-from bench.driver import programs
+from bench.driver import histogram, programs
 from bench.driver.bounds import AboveReference, AtLeast, AtMost, Ratio
 from bench.driver.daemon import BenchDaemon
 from bench.driver.experiment import Experiment, Unavailable
@@ -51,7 +51,8 @@ class Launching(Experiment):
         try:
             self.daemon.start()
         except (Failed, AssertionError) as why:
-            raise Unavailable(f"isolation {self.isolation}: {why}") from None
+            told = str(why).replace(self.daemon.folder + "/", "")  # the same for every row
+            raise Unavailable(f"isolation {self.isolation}: {told}") from None
 
 
 class Throughput(Launching):
@@ -62,13 +63,23 @@ class Throughput(Launching):
         self.calls = calls
         self.name = f"true-{isolation}-{calls}"
         loop = "raw spawn loop" if isolation == "none" else "raw bwrap loop"
-        self.rows = (Row(self.name, f"`true` end to end, {calls} in flight", "tasks/s", "tasks/s", isolation, "loop/s", loop, floor, goal),)
+        self.rows = (
+            Row(self.name, f"`true` end to end, {calls} in flight", "tasks/s", "tasks/s", isolation, "loop/s", loop, floor, goal),
+            Row(f"loop-lag-{self.name}", "… loop lag p99 meanwhile", "lag", "ms", isolation),
+        )
 
     def sides(self, context):
         count = context.size(3000, 1000, 400) if self.isolation == "none" else context.size(1000, 300, 150)
         command = (bwrap() if self.isolation == "bubblewrap" else []) + ["/bin/true"]
+
+        def ours():
+            before = histogram.read(self.daemon.http("/metrics")[1], histogram.LOOP_LAG)
+            rate = tasks(context, self.daemon, self.calls, count, ["/bin/true"])["rate"]
+            after = histogram.read(self.daemon.http("/metrics")[1], histogram.LOOP_LAG)
+            return {"tasks/s": rate, "lag": histogram.quantile(histogram.since(before, after), 0.99) * 1000}
+
         return [
-            ("boxkeeper", lambda: {"tasks/s": tasks(context, self.daemon, self.calls, count, ["/bin/true"])["rate"]}),
+            ("boxkeeper", ours),
             ("loop", lambda: {"loop/s": spawn_loop(context, self.calls, count, command)["rate"]}),
         ]
 
@@ -94,7 +105,10 @@ class Latency(Launching):
             _STAMP if self.isolation == "bubblewrap" else context.program("stamp")]
 
         def ours():
-            answer = tasks(context, self.daemon, self.calls, count, [_STAMP], "--stamps", "--file", context.program("stamp"))
+            if self.isolation == "none":
+                answer = tasks(context, self.daemon, self.calls, count, command, "--stamps")
+            else:  # the sandbox does not see the build's folder
+                answer = tasks(context, self.daemon, self.calls, count, [_STAMP], "--stamps", "--file", context.program("stamp"))
             return {"to running": answer["submit_to_running"]["p50_ms"], "to event": answer["exit_to_event"]["p50_ms"]}
 
         def loop():

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from bench.driver import bounds, experiment, rows, stats, table
-from bench.driver.admission import histogram_quantile
+from bench.driver import bounds, experiment, histogram, programs, rows, stats, table
 from bench.driver.programs import Failed
 from tests.harness.processes import of_folder
 
@@ -144,11 +143,16 @@ def test_json_has_every_sample():
 
 def test_quantile_of_a_histogram_is_the_upper_bound_of_its_bucket():
     text = 'x_bucket{le="0.001"} 90\nx_bucket{le="0.01"} 99\nx_bucket{le="+Inf"} 100\nx_count 100\n'
-    assert histogram_quantile(text, "x", 0.5) == 0.001
-    assert histogram_quantile(text, "x", 0.99) == 0.01
-    assert histogram_quantile(text, "x", 1) == float("inf")
+    buckets = histogram.read(text, "x")
+    assert histogram.quantile(buckets, 0.5) == 0.001
+    assert histogram.quantile(buckets, 0.99) == 0.01
+    assert histogram.quantile(buckets, 1) == float("inf")
+    later = [(bound, count + more) for (bound, count), more in zip(buckets, (0, 3, 3))]
+    assert histogram.quantile(histogram.since(buckets, later), 0.01) == 0.01
     with pytest.raises(Failed):
-        histogram_quantile("", "x", 0.5)
+        histogram.read("", "x")
+    with pytest.raises(Failed):
+        histogram.quantile(histogram.since(buckets, buckets), 0.5)
 
 
 class _Fake(experiment.Experiment):
@@ -212,7 +216,6 @@ def test_figures_of_a_side_that_failed_later_are_not_shown(run):
 
 
 def test_no_process_of_a_failed_program_is_left(tmp_path):
-    from bench.driver import programs
     with pytest.raises(Failed):
         programs.run(["/bin/sh", "-c", f"cd {tmp_path}; exec tail -f /dev/null"], seconds=0.2)
     assert of_folder(str(tmp_path)) == set()
