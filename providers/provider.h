@@ -62,6 +62,10 @@ class Provider {
   // repeatable.
   virtual boost::asio::awaitable<absl::Status> Open(base::BootTime deadline) = 0;
 
+  // What Open found configured that cannot work, though the provider can: kInvalidArgument naming
+  // all of it. `--check_config --connect` fails on it; also among the warnings.
+  virtual absl::Status Check() const { return absl::OkStatus(); }
+
   // Creates one sandbox per request, concurrently, never one after another. `done(i, outcome)` is
   // called on the loop exactly once per request, as soon as its outcome is known, before Create
   // completes. Idempotent by name: an existing one of ours is `adopted`.

@@ -154,6 +154,7 @@ asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation
   if (spec.has_timeout()) *launch.mutable_timeout() = spec.timeout();
   const std::chrono::milliseconds grace(row->grace_ms < 0 ? options_.cancel_grace.count()
                                                           : row->grace_ms);
+  launch.mutable_spec()->Swap(&spec);
   *launch.mutable_grace() = ToDuration(grace);
   *launch.mutable_final_drain() = ToDuration(options_.final_drain);
   if (log_port_ != nullptr) {

@@ -70,7 +70,9 @@ bool CheckConnections(const config::v1::Config& config, const std::string& launc
       good = Say(what, provider.status()) && good;
       continue;
     }
-    good = Say(what, Await(loop, (*provider)->Open(clock->Boot() + kOpenLimit))) && good;
+    absl::Status opened = Await(loop, (*provider)->Open(clock->Boot() + kOpenLimit));
+    opened.Update((*provider)->Check());
+    good = Say(what, opened) && good;
   }
   auto store = logs::FileStore::Create({*files, pool.get_executor()}, config.logs().url());
   if (store.ok()) {

@@ -172,11 +172,45 @@ pb::StartOutcome ToStartOutcome(const launcher::SandboxInfo& info, bool repeated
   return outcome;
 }
 
-std::string EncodeLabels(const google::protobuf::Map<std::string, std::string>& labels) {
+std::string EncodeLabels(const google::protobuf::Map<std::string, std::string>& labels,
+                         const std::string& image_digest) {
   // A view that holds labels only, so that newer versions can keep more beside them.
   pb::SandboxView view;
   *view.mutable_labels() = labels;
+  view.set_image_digest(image_digest);
   return view.SerializeAsString();
+}
+
+std::string ImageOf(const launcher::SandboxInfo& info) {
+  pb::SandboxView view;
+  return view.ParseFromString(info.labels) ? view.image_digest() : "";
+}
+
+pb::ProviderError ErrorOfImage(const absl::Status& status) {
+  const std::string text(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied:
+      return MakeProviderError(pb::IMAGE_NOT_FOUND, text, true);
+    case absl::StatusCode::kResourceExhausted:
+      return MakeProviderError(pb::CAPACITY, text, true);
+    case absl::StatusCode::kDeadlineExceeded:
+      return MakeProviderError(pb::TRANSIENT, "the image is still being unpacked", true);
+    default:
+      return MakeProviderError(pb::TRANSIENT, text, true);
+  }
+}
+
+void ApplyImage(const PreparedImage& image, launcher::LaunchSpec* spec) {
+  spec->isolation.root = image.root;
+  std::vector<launcher::EnvVar> env;
+  for (const auto& [name, value] : image.defaults.env) env.push_back({name, value});
+  // The later one of a name wins.
+  env.insert(env.end(), spec->env.begin(), spec->env.end());
+  spec->env = std::move(env);
+  if (spec->workdir.empty()) spec->workdir = image.defaults.workdir;
 }
 
 launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string& run_as) {

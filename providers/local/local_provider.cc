@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/core/bytes.h"
 #include "base/status_macros.h"
 #include "providers/local/convert.h"
@@ -86,6 +87,9 @@ LocalProvider::LocalProvider(Deps deps, Settings settings, std::string program)
     hint_(std::move(hint));
   };
   client_ = std::make_shared<LauncherClient>(deps.executor, deps.clock, std::move(options));
+  images_ =
+      std::make_unique<ImageCatalog>(deps.executor, deps.clock, settings_.options.images,
+                                     absl::StrCat(settings_.state_dir, "/images/", settings_.name));
 }
 
 LocalProvider::~LocalProvider() { client_->Close(); }
@@ -106,6 +110,7 @@ std::vector<std::string> LocalProvider::warnings() const {
   if (client_->hello().has_value() && !tasks_survive_service_stop()) {
     warnings.push_back("boxlaunch shares the daemon's cgroup: stopping the service ends all tasks");
   }
+  for (std::string& complaint : images_->Complaints()) warnings.push_back(std::move(complaint));
   return warnings;
 }
 
@@ -135,7 +140,42 @@ std::vector<FieldViolation> LocalProvider::Validate(const v1::SandboxSpec& spec)
 }
 
 asio::awaitable<absl::Status> LocalProvider::Open(base::BootTime deadline) {
-  return client_->Connect(deadline);
+  absl::Status connected = co_await client_->Connect(deadline);
+  CO_RETURN_IF_ERROR(connected);
+  // A bad image fails the tasks that name it, and no others: see Check.
+  absl::Status looked_up = co_await images_->Open(deadline);
+  if (absl::IsDeadlineExceeded(looked_up)) co_return looked_up;
+  co_await RemoveUnusedImages(deadline);
+  co_return absl::OkStatus();
+}
+
+absl::Status LocalProvider::Check() const {
+  const std::vector<std::string> complaints = images_->Complaints();
+  if (complaints.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(complaints, "; "));
+}
+
+asio::awaitable<void> LocalProvider::RemoveUnusedImages(base::BootTime deadline) {
+  if (!images_->HasUnused()) co_return;
+  std::set<std::string> used;
+  launcher::ListRequest request;
+  request.limit = kPageSize;
+  do {
+    auto reply = co_await client_->Call<launcher::ListReply>(request, deadline);
+    if (!reply.ok()) co_return;  // at the next start
+    for (const launcher::SandboxInfo& info : reply->sandboxes) used.insert(ImageOf(info));
+    request.cursor = reply->next_cursor;
+  } while (!request.cursor.empty());
+  images_->RemoveUnused(std::move(used));
+}
+
+asio::awaitable<absl::StatusOr<std::optional<PreparedImage>>> LocalProvider::PrepareImage(
+    std::string name, base::BootTime deadline) {
+  std::optional<PreparedImage> none;
+  if (name.empty()) co_return none;
+  absl::StatusOr<PreparedImage> image = co_await images_->Prepare(std::move(name), deadline);
+  if (!image.ok()) co_return MakeError(ErrorOfImage(image.status()));
+  co_return std::optional<PreparedImage>(*std::move(image));
 }
 
 asio::awaitable<void> LocalProvider::Create(std::vector<pb::CreateRequest> requests,
@@ -172,10 +212,15 @@ asio::awaitable<pb::CreateOutcome> LocalProvider::CreateOne(pb::CreateRequest re
         MakeProviderError(pb::INVALID, "a sandbox's name must be 1 to 64 of [A-Za-z0-9._-]", true);
     co_return outcome;
   }
+  auto image = co_await PrepareImage(request.spec().image(), deadline);
+  if (!image.ok()) {
+    *outcome.mutable_error() = ErrorOf(image.status());
+    co_return outcome;
+  }
   launcher::CreateRequest create;
   create.id = request.name();
   create.name = request.name();
-  create.labels = EncodeLabels(request.labels());
+  create.labels = EncodeLabels(request.labels(), image->has_value() ? (*image)->digest : "");
   auto reply = co_await client_->Call<launcher::CreateReply>(std::move(create), deadline);
   if (!reply.ok()) {
     *outcome.mutable_error() = ErrorOf(reply.status());
@@ -206,7 +251,10 @@ asio::awaitable<pb::StartOutcome> LocalProvider::Start(std::string handle, pb::L
     co_return Failed(
         MakeError(MakeProviderError(pb::INVALID, "the host rebooted since it was created", true)));
   }
+  auto image = co_await PrepareImage(launch.spec().image(), deadline);
+  if (!image.ok()) co_return Failed(image.status());
   launcher::LaunchSpec spec = TakeLaunchSpec(launch, settings_.options.run_as);
+  if (image->has_value()) ApplyImage(**image, &spec);
   const std::vector<std::string> wrong = launcher::ValidateLaunchSpec(spec);
   if (!wrong.empty()) {
     spec.Wipe();

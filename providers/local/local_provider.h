@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "providers/local/handle.h"
+#include "providers/local/images/image_catalog.h"
 #include "providers/local/launcher_client.h"
 #include "providers/local/launcher_process.h"
 #include "providers/local/options.h"
@@ -48,6 +49,7 @@ class LocalProvider : public Provider {
   std::vector<FieldViolation> Validate(const v1::SandboxSpec& spec) const override;
 
   boost::asio::awaitable<absl::Status> Open(base::BootTime deadline) override;
+  absl::Status Check() const override;
   boost::asio::awaitable<void> Create(std::vector<pb::CreateRequest> requests,
                                       base::BootTime deadline,
                                       std::function<void(size_t, pb::CreateOutcome)> done) override;
@@ -74,6 +76,12 @@ class LocalProvider : public Provider {
   boost::asio::awaitable<void> CreateAndTell(size_t index, pb::CreateRequest request,
                                              base::BootTime deadline,
                                              std::function<void(size_t, pb::CreateOutcome)> done);
+  // The image of a spec, ready to be a root; nothing where the spec names none. Errors as
+  // MakeError.
+  boost::asio::awaitable<absl::StatusOr<std::optional<PreparedImage>>> PrepareImage(
+      std::string name, base::BootTime deadline);
+  // Removes unpacked images that are neither configured nor under any sandbox that there is.
+  boost::asio::awaitable<void> RemoveUnusedImages(base::BootTime deadline);
   // The handle's parts; an error (INVALID, nothing happened) where it is not one of ours.
   absl::StatusOr<LocalHandle> ParseHandle(const std::string& handle) const;
   bool OfEarlierBoot(const LocalHandle& handle) const { return handle.boot_id != boot_id_; }
@@ -85,6 +93,7 @@ class LocalProvider : public Provider {
   LauncherProcess process_;
   std::function<void(ProviderHint)> hint_;
   std::shared_ptr<LauncherClient> client_;
+  std::unique_ptr<ImageCatalog> images_;  // null where none is configured
 };
 
 }  // namespace boxkeeper::providers::local

@@ -47,10 +47,7 @@ class Reader {
     } else if (key == "allow_host_paths") {
       ReadHostPaths(value);
     } else if (key == "images") {
-      if (!value.has_struct_value()) return Refuse(key, "must be a map of image names to paths");
-      if (value.struct_value().fields_size() > 0) {
-        Refuse(key, "this version runs no images: leave it out or empty");
-      }
+      ReadImages(value);
     } else {
       Refuse(key,
              "unknown key; allowed are allow_degraded, allow_host_paths, allow_network, images, "
@@ -77,6 +74,21 @@ class Reader {
         Refuse(absl::StrCat("allow_network[", i, "]"), "must be none or host");
       }
       result.allow_network.push_back(network);
+    }
+  }
+
+  void ReadImages(const Value& value) {
+    if (!value.has_struct_value()) return Refuse("images", "must be a map of image names to paths");
+    std::map<std::string, Value> sorted(value.struct_value().fields().begin(),
+                                        value.struct_value().fields().end());
+    for (const auto& [name, path] : sorted) {
+      if (path.string_value().empty() || path.string_value()[0] != '/' ||
+          path.string_value().find('\0') != std::string::npos) {
+        Refuse(absl::StrCat("images.", name),
+               "must be the absolute path of a directory, or of an OCI layout with :TAG or "
+               "@sha256:DIGEST where it holds several images");
+      }
+      result.images[name] = path.string_value();
     }
   }
 

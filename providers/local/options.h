@@ -1,6 +1,7 @@
 // The keys of a `type: local` section that are the provider's own, and what may be written there.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct LocalOptions {
   std::vector<std::string>
       allow_network;  // networks a task may ask for; in force with isolation only
   std::vector<std::string> allow_host_paths;  // under which a task's volumes must lie; likewise
+  // What a task may name as its image: a directory, or an OCI layout with :TAG or @sha256:DIGEST
+  // where it holds several.
+  std::map<std::string, std::string> images;
 };
 
 // Everything wrong in a section, with `field` a path below it ("isolation", "allow_host_paths[1]").

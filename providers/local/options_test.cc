@@ -25,11 +25,12 @@ using Fields = std::vector<std::string>;
 TEST(LocalOptionsTest, ReadsAWholeSection) {
   const auto options = ParseLocalOptions(Section(
       R"({"isolation": "none", "run_as": "nobody", "allow_network": ["none", "host"], "allow_host_paths": ["/srv"],
-          "images": {}, "allow_degraded": false})"));
+          "images": {"alpine": "/srv/alpine"}, "allow_degraded": false})"));
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->isolation, LocalOptions::Isolation::kNone);
   EXPECT_EQ(options->run_as, "nobody");
   EXPECT_EQ(options->allow_host_paths, Fields{"/srv"});
+  EXPECT_EQ(options->images.at("alpine"), "/srv/alpine");
 }
 
 TEST(LocalOptionsTest, AutoNeedsAllowDegraded) {
@@ -49,9 +50,9 @@ TEST(LocalOptionsTest, EveryMistakeIsToldAtItsPlace) {
   EXPECT_EQ(
       BadFields(
           R"({"isolation": 7, "allow_degraded": "yes", "run_as": 1, "allow_network": ["bridge"],
-                          "allow_host_paths": ["/ok", "relative"], "images": {"alpine": "/srv/alpine"}, "imges": {}})"),
-      (Fields{"allow_degraded", "allow_host_paths[1]", "allow_network[0]", "images", "imges",
-              "isolation", "run_as"}));
+                          "allow_host_paths": ["/ok", "relative"], "images": {"a": "relative", "b": 7, "ok": "/srv"}, "imges": {}})"),
+      (Fields{"allow_degraded", "allow_host_paths[1]", "allow_network[0]", "images.a", "images.b",
+              "imges", "isolation", "run_as"}));
 }
 
 TEST(LocalOptionsTest, ParseRefusesWhatValidateRefuses) {

@@ -36,19 +36,28 @@ void ImageCatalog::OnThread(Work work, Done done) {
 }
 
 asio::awaitable<absl::Status> ImageCatalog::Open(base::BootTime deadline) {
-  std::map<std::string, std::string> unknown;
-  for (const auto& [name, image] : images_) {
-    if (!image.resolved.ok()) unknown[name] = image.path;
-  }
-  if (!unknown.empty() && !opening_) {
+  if (!opening_) {
     opening_ = true;
-    auto resolve = [unknown] {
-      std::map<std::string, absl::StatusOr<ResolvedImage>> results;
-      for (const auto& [name, path] : unknown) results.emplace(name, ResolveImage(path));
-      return results;
+    std::map<std::string, std::string> unknown;
+    for (const auto& [name, image] : images_) {
+      if (!image.resolved.ok()) unknown[name] = image.path;
+    }
+    struct Findings {
+      std::map<std::string, absl::StatusOr<ResolvedImage>> resolved;
+      std::set<std::string> unpacked;
     };
-    OnThread(std::move(resolve), [this](auto results) {
-      for (auto& [name, result] : results) images_.at(name).resolved = std::move(result);
+    auto look = [this, unknown = std::move(unknown)] {
+      Findings found;
+      for (const auto& [name, path] : unknown) found.resolved.emplace(name, ResolveImage(path));
+      found.unpacked = store_.Names();
+      return found;
+    };
+    OnThread(std::move(look), [this](Findings found) {
+      for (auto& [name, result] : found.resolved) images_.at(name).resolved = std::move(result);
+      for (const auto& [name, image] : images_) {
+        if (image.resolved.ok()) found.unpacked.erase(image.resolved->digest);
+      }
+      has_unused_ = !found.unpacked.empty();
       opening_ = false;
       changed_.NotifyAll();
     });

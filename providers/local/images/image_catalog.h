@@ -48,6 +48,8 @@ class ImageCatalog {
   boost::asio::awaitable<absl::StatusOr<PreparedImage>> Prepare(std::string name,
                                                                 base::BootTime deadline);
 
+  // Whether Open found something that RemoveUnused could remove.
+  bool HasUnused() const { return has_unused_; }
   // Removes the unpacked images that no name means and that are not in `used` (digests), and what
   // broke off. Goes on in the background; does nothing while a name's meaning is not known.
   void RemoveUnused(std::set<std::string> used);
@@ -72,6 +74,7 @@ class ImageCatalog {
   std::map<std::string, Image> images_;  // never grows or shrinks
   ImageStore store_;
   bool opening_ = false;
+  bool has_unused_ = false;
   base::WaitList changed_;
   std::atomic<bool> stop_ = false;
   std::shared_ptr<ImageCatalog*> self_ = std::make_shared<ImageCatalog*>(this);

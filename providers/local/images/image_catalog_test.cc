@@ -99,6 +99,7 @@ TEST_F(ImageCatalogTest, RemovesWhatNobodyUses) {
   ASSERT_TRUE(Await(catalog.Open(Soon())).ok());
   const std::string root = Await(catalog.Prepare("oci", Soon()))->root;
   EXPECT_TRUE(std::filesystem::exists(store + "/bb"));
+  EXPECT_TRUE(catalog.HasUnused());
   catalog.RemoveUnused({"aa"});
   Make({});  // waits for the work
   EXPECT_TRUE(std::filesystem::exists(store + "/aa"));

@@ -9,7 +9,6 @@
 
 #include <filesystem>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/core/file_io.h"
@@ -92,14 +91,18 @@ absl::Status ImageStore::Unpack(const ResolvedImage& image, const std::string& p
   return absl::OkStatus();
 }
 
-absl::Status ImageStore::RemoveOthers(const std::set<std::string>& keep) {
-  std::error_code error;
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-    names.push_back(entry.path().filename());
+std::set<std::string> ImageStore::Names() const {
+  std::error_code absent;
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, absent)) {
+    names.insert(entry.path().filename());
   }
+  return names;
+}
+
+absl::Status ImageStore::RemoveOthers(const std::set<std::string>& keep) {
   absl::Status first;
-  for (const std::string& name : names) {
+  for (const std::string& name : Names()) {
     if (keep.contains(name)) continue;
     // A reader of the directory never sees half an image under its digest.
     const std::string path = absl::StrCat(directory_, "/", name);

@@ -27,6 +27,9 @@ class ImageStore {
   // of VerifyBlob and LayerUnpacker, and leave nothing behind.
   absl::StatusOr<std::string> Prepare(const ResolvedImage& image, const std::atomic<bool>& stop);
 
+  // Names of what there is, complete or not.
+  std::set<std::string> Names() const;
+
   // Removes what broke off, and every image whose digest is not in `keep`.
   absl::Status RemoveOthers(const std::set<std::string>& keep);
 
