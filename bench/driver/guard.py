@@ -5,11 +5,9 @@ usage: python3 -m bench.driver.guard --bin FOLDER
 """
 
 import argparse
-import shutil
 import sys
-import tempfile
 
-from bench.driver import admission, experiment, footprint, launch, logs, main
+from bench.driver import admission, experiment, footprint, launch, logs, main, scratch
 
 ROUNDS = 3
 # Row -> least ratio to its reference. About a quarter of what a busy machine gave when the bound was set.
@@ -54,11 +52,8 @@ def entry():
     parser.add_argument("--dir", default="/var/tmp")
     options = parser.parse_args()
     main.stop_on_sigterm()
-    folder = tempfile.mkdtemp(prefix="bkbench-", dir=options.dir)
-    try:
+    with scratch.folder(options.dir) as folder:
         judgements = run(experiment.Context(options.bin, folder, ROUNDS, short=True))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     for good, what in judgements:
         print(f"{'ok' if good else 'FAILED'} {what}")
     return 0 if all(good for good, _ in judgements) else 1

@@ -3,12 +3,10 @@
 import argparse
 import fnmatch
 import os
-import shutil
 import signal
 import sys
-import tempfile
 
-from bench.driver import admission, experiment, footprint, launch, logs, machine, peers, stats, table
+from bench.driver import admission, experiment, footprint, launch, logs, machine, peers, scratch, stats, table
 
 ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *peers.EXPERIMENTS]
 
@@ -80,12 +78,9 @@ def main(arguments=None):
         return 0
     stop_on_sigterm()
     rounds = options.rounds or (3 if options.quick else 5)
-    folder = tempfile.mkdtemp(prefix="bkbench-", dir=options.dir)
-    try:
+    with scratch.folder(options.dir) as folder:
         context = experiment.Context(options.bin, folder, rounds, options.quick)
         results, here, yardsticks, interrupted = measure(context, wanted)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     settings = {"rounds": rounds, "quick": options.quick, "complete": not interrupted}
     as_json = table.as_json(results, here, yardsticks, settings)
     if options.json:
