@@ -131,5 +131,38 @@ TEST(ConvertTest, ErrorsAreClassifiedOnce) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST(ConvertTest, AnImageIsTheRootBelowTheTasksOwnWords) {
+  PreparedImage image{"/state/images/abc", "abc", {{{"PATH", "/opt"}, {"SHADE", "dark"}}, "/app"}};
+  launcher::LaunchSpec spec;
+  spec.env = {{"SHADE", "bright"}};
+  ApplyImage(image, &spec);
+  EXPECT_EQ(spec.isolation.root, "/state/images/abc");
+  EXPECT_EQ(spec.workdir, "/app");
+  const std::vector<launcher::EnvVar> env{{"PATH", "/opt"}, {"SHADE", "dark"}, {"SHADE", "bright"}};
+  EXPECT_EQ(spec.env, env);  // the later one counts
+  spec.workdir = "/own";
+  ApplyImage(image, &spec);
+  EXPECT_EQ(spec.workdir, "/own");
+}
+
+TEST(ConvertTest, ASandboxRemembersItsImageBesideItsLabels) {
+  google::protobuf::Map<std::string, std::string> labels;
+  labels["a"] = "b";
+  launcher::SandboxInfo info;
+  EXPECT_EQ(ImageOf(info), "");
+  info.labels = EncodeLabels(labels, "abc");
+  EXPECT_EQ(ImageOf(info), "abc");
+  EXPECT_EQ(ToView(info, "boot").labels().at("a"), "b");
+}
+
+TEST(ConvertTest, ImagesThatCannotBeUsedAreClassified) {
+  EXPECT_EQ(ErrorOfImage(absl::NotFoundError("x")).error_class(), pb::IMAGE_NOT_FOUND);
+  EXPECT_EQ(ErrorOfImage(absl::DataLossError("x")).error_class(), pb::IMAGE_NOT_FOUND);
+  EXPECT_EQ(ErrorOfImage(absl::ResourceExhaustedError("x")).error_class(), pb::CAPACITY);
+  const pb::ProviderError late = ErrorOfImage(absl::DeadlineExceededError("x"));
+  EXPECT_EQ(late.error_class(), pb::TRANSIENT);
+  EXPECT_TRUE(late.proves_no_effect());
+}
+
 }  // namespace
 }  // namespace boxkeeper::providers::local

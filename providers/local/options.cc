@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace boxkeeper::providers::local {
 namespace {
@@ -115,6 +116,18 @@ std::vector<FieldViolation> ValidateLocalConfig(const google::protobuf::Struct& 
   Reader reader;
   reader.Read(options);
   return std::move(reader.violations);
+}
+
+std::optional<FieldViolation> ImageViolation(const std::string& image,
+                                             const LocalOptions& options) {
+  if (options.images.contains(image)) return std::nullopt;
+  if (options.images.empty()) {
+    return FieldViolation{"image", "this provider has no images: leave it unset"};
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, path] : options.images) names.push_back(name);
+  return FieldViolation{"image", absl::StrCat("no image is called '", image,
+                                              "'; allowed: ", absl::StrJoin(names, ", "))};
 }
 
 absl::StatusOr<LocalOptions> ParseLocalOptions(const google::protobuf::Struct& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ struct LocalOptions {
 // Everything wrong in a section, with `field` a path below it ("isolation", "allow_host_paths[1]").
 // Pure.
 std::vector<FieldViolation> ValidateLocalConfig(const google::protobuf::Struct& options);
+
+// What is wrong with `image` of a sandbox spec where there is isolation; nothing for a name of
+// `options.images`. Pure.
+std::optional<FieldViolation> ImageViolation(const std::string& image, const LocalOptions& options);
 
 // The options of a section that ValidateLocalConfig has passed; kInvalidArgument with all
 // violations otherwise.

@@ -61,5 +61,15 @@ TEST(LocalOptionsTest, ParseRefusesWhatValidateRefuses) {
   EXPECT_NE(options.status().message().find("nonsense"), std::string::npos);
 }
 
+TEST(LocalOptionsTest, AnUnknownImageIsToldWithTheNamesThatThereAre) {
+  LocalOptions options;
+  EXPECT_NE(ImageViolation("alpine", options)->description.find("no images"), std::string::npos);
+  options.images = {{"alpine", "/srv/alpine"}, {"debian", "/srv/debian"}};
+  EXPECT_FALSE(ImageViolation("alpine", options).has_value());
+  const auto violation = ImageViolation("fedora", options);
+  EXPECT_EQ(violation->field, "image");
+  EXPECT_NE(violation->description.find("alpine, debian"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace boxkeeper::providers::local

@@ -1,28 +1,10 @@
-"""Skips, by name, what the version under test cannot do yet."""
-
-import functools
-import json
-import os
-import subprocess
-import tempfile
+"""Fixtures of the suites about isolation."""
 
 import pytest
 
-from tests.harness.daemon import DAEMON
-
-
-@functools.lru_cache(maxsize=None)
-def _bubblewrap_is_known():
-    """Whether the daemon accepts `isolation: bubblewrap` at all; whether it then works is what the tests find out."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = os.path.join(folder, "config.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            json.dump({"state_dir": folder, "providers": {"local": {"type": "local", "isolation": "bubblewrap"}}}, file)
-        check = subprocess.run([DAEMON, "--config", config, "--check_config"], check=False, capture_output=True, text=True, timeout=60)
-    return "is not in this version" not in check.stderr
+from tests.harness import abilities
 
 
 @pytest.fixture(scope="session")
 def needs_bubblewrap():
-    if not _bubblewrap_is_known():
-        pytest.skip("this version has no isolation: bubblewrap")
+    abilities.need_bubblewrap()

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 
-from tests.harness import processes
+import pytest
+
+from tests.harness import abilities, processes
 from tests.harness.client import end, spec
 from tests.harness.daemon import LAUNCHER, Daemon
 from tests.harness.gate import Gate
@@ -52,20 +54,27 @@ def _kill_all(path):
     until(empty, "the cgroup is empty")
 
 
-def test_killing_the_daemons_whole_cgroup_touches_no_task():
+@pytest.mark.parametrize("isolation", ["none", "bubblewrap"])
+def test_killing_the_daemons_whole_cgroup_touches_no_task(isolation):
+    if isolation == "bubblewrap":
+        abilities.need_bubblewrap()
     with Daemon() as daemon, _cgroup(f"bk-test-daemon-{os.getpid()}") as service:
         launcher = subprocess.Popen([LAUNCHER, "--state_dir", daemon.state_dir], stdin=subprocess.DEVNULL,
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             until(lambda: os.path.exists(os.path.join(daemon.state_dir, "launch", "launch.sock")), "boxlaunch listens")
+            gates = os.path.join(daemon.folder, "gates")
+            os.mkdir(gates)
+            gate = Gate(gates)
+            daemon.configure({"providers": {"local": {"isolation": isolation, "allow_host_paths": [gates]}}})
+            override = {} if isolation == "none" else {"volumes": [f"{gates}:{gates}"]}
             daemon.launch()
             _enter(service, daemon.process.pid)
             client = daemon.client
             until(lambda: client.health() == 1, "serving")
             status = client.call(client.admin.GetStatus, admin_pb2.GetStatusRequest())
             assert status.tasks_survive_service_stop
-            gate = Gate(daemon.folder)
-            ids = [client.submit(spec(shell=f"echo before; {gate.wait}; echo after; exit {n}")) for n in range(4)]
+            ids = [client.submit(spec(shell=f"echo before; {gate.wait}; echo after; exit {n}", override=override)) for n in range(4)]
             for task_id in ids:
                 client.wait_running(task_id)
             assert _members(service) == [daemon.process.pid]
