@@ -12,6 +12,7 @@
 
 #include "base/core/unique_fd.h"
 #include "launcher/account.h"
+#include "launcher/cgroup/layout.h"
 #include "launcher/event_loop.h"
 #include "launcher/journal.h"
 #include "launcher/protocol.h"
@@ -45,6 +46,8 @@ class Sandboxes {
     rlimit open_files{};  // for commands
     Account self;         // likewise, unless the launch spec names a user
     bool reset_oom_score_adj = false;
+    CgroupLayout cgroups;      // for limits
+    std::string group_prefix;  // of the names of this launcher's control groups
   };
   struct Counts {
     uint32_t created = 0, running = 0, ended = 0, unknown = 0;
@@ -93,6 +96,7 @@ class Sandboxes {
 
   Sandbox* Find(const std::string& id);
   // Load.
+  void RemoveOldGroups();
   void LoadOne(const std::string& id, bool same_boot);
   void LoadStarted(Sandbox& sandbox, int directory);
   void TakePid(Sandbox& sandbox, const PidRecord& record);

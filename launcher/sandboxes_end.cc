@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/core/proc.h"
+#include "launcher/cgroup/group.h"
 #include "launcher/process_tree.h"
 #include "launcher/sandboxes.h"
 
@@ -145,6 +146,8 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
     }
   }
   if (!write) SyncLater(info.id);
+  // A supervisor removes its groups itself; one that was lost could not.
+  if (write) SandboxGroup::Find(options_.cgroups, options_.group_prefix + info.id).Remove();
   if (sandbox.adopted && sandbox.pidfd.valid()) loop_.Remove(sandbox.pidfd.get());
   sandbox.pidfd.Reset();
   loop_.Cancel(sandbox.check_timer);

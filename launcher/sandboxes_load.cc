@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/core/proc.h"
+#include "launcher/cgroup/group.h"
 #include "launcher/sandboxes.h"
 
 namespace boxkeeper::launcher {
@@ -34,11 +35,22 @@ bool Sandboxes::Load(std::string* error) {
   base::ReadFileAt(launch, kBootIdFile, 100, &last_boot);
   const bool same_boot = last_boot == options_.boot_id;
   for (const std::string& id : directories_.Ids()) LoadOne(id, same_boot);
+  RemoveOldGroups();
   // Only now: had we died before, the next launcher must still see the earlier boot.
   if (!same_boot) {
     base::ReplaceFileAt(launch, kBootIdFile, options_.boot_id, 0600, base::Durability::kPowerLoss);
   }
   return true;
+}
+
+// Groups of sandboxes that are gone or have ended, whose supervisors could not remove them. One
+// that is not empty stays.
+void Sandboxes::RemoveOldGroups() {
+  for (const std::string& name : GroupNames(options_.cgroups, options_.group_prefix)) {
+    const Sandbox* sandbox = Find(name.substr(options_.group_prefix.size()));
+    if (sandbox != nullptr && sandbox->info.state != SandboxState::kEnded) continue;
+    SandboxGroup::Find(options_.cgroups, name).Remove();
+  }
 }
 
 void Sandboxes::LoadOne(const std::string& id, bool same_boot) {

@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "base/core/proc.h"
+#include "launcher/cgroup/layout.h"
+#include "launcher/limiter.h"
 
 namespace boxkeeper::launcher {
 namespace {
@@ -58,6 +60,7 @@ Server::Ended Server::Run(std::string* error) {
   options.boot_id = boot_id_;
   options.open_files = options_.open_files;
   options.reset_oom_score_adj = options_.reset_oom_score_adj;
+  FindAbilities(&options);
   if (!FindAccount("", &options.self, error)) return Ended::kFailed;
   sandboxes_ = std::make_unique<Sandboxes>(
       loop_, journal_, std::move(options), [this](MessageType type, const SandboxInfo& info) {
@@ -80,6 +83,16 @@ Server::Ended Server::Run(std::string* error) {
   unlinkat(directory_.get(), kSocket, 0);
   journal_.Line("end");
   return Ended::kDone;
+}
+
+void Server::FindAbilities(Sandboxes::Options* options) {
+  options->cgroups = DetectCgroups();
+  DescribeLimits(options->cgroups, &abilities_);
+  // Several launchers may have their groups side by side.
+  struct stat status{};
+  fstat(directory_.get(), &status);
+  options->group_prefix =
+      "boxkeeper-" + std::to_string(status.st_dev) + "-" + std::to_string(status.st_ino) + "-";
 }
 
 bool Server::Lock(bool* other_serves, std::string* error) {
@@ -339,6 +352,7 @@ HelloReply Server::Describe(pid_t peer) const {
   reply.pid = static_cast<uint32_t>(getpid());
   reply.boot_id = boot_id_;
   reply.cgroup = base::ServiceCgroup(getpid());
+  reply.abilities = abilities_;
   // Unknown counts as shared: nothing is promised then.
   reply.shares_cgroup_with_peer = reply.cgroup == base::ServiceCgroup(peer);
   return reply;

@@ -54,11 +54,13 @@ class Server {
   void Decoded(uint64_t id, const Frame& frame, Handler handle);
   template <typename R>
   Done<R> Replier(uint64_t id, const Frame& frame);
+  void FindAbilities(Sandboxes::Options* options);
   HelloReply Describe(pid_t peer) const;
   StatusReply Status(pid_t peer) const;
 
   const Options options_;
   const std::string boot_id_;
+  Abilities abilities_;
   const uint64_t started_ns_;
   EventLoop loop_;
   Journal journal_;

@@ -53,8 +53,19 @@ void UnblockSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+bool EnterGroups(const SpawnRequest& request) {
+  for (const int entry : request.group_entries) {
+    if (write(entry, "0", 1) != 1) return false;
+  }
+  return true;
+}
+
 void SetLimits(const SpawnRequest& request) {
   setrlimit(RLIMIT_NOFILE, &request.open_files);
+  if (request.address_space > 0) {
+    const rlimit address_space{request.address_space, request.address_space};
+    setrlimit(RLIMIT_AS, &address_space);
+  }
   if (request.forbid_core) {
     // One byte: below any core file's size, and the kernel's word for "not to a pipe either".
     const rlimit no_core{1, 1};
@@ -94,6 +105,8 @@ int Child(void* argument) {
   auto* shared = static_cast<Shared*>(argument);
   const SpawnRequest& request = *shared->request;
   setsid();
+  // First of all: the descriptors may be where the standard ones go, and another user may not.
+  if (!EnterGroups(request)) return Fail(shared, "cgroup");
   if (!PlaceStdio(request)) return Fail(shared, "stdio");
   SetLimits(request);
   if (shared->switch_user && !BecomeUser(request.account)) return Fail(shared, "user");

@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,11 @@ struct SpawnRequest {
   int stderr_fd = -1;
   int workdir = -1;
   Account account;
-  bool forbid_core = false;  // its memory holds secrets
-  rlimit open_files{};       // the limit to give it
-  int oom_score_adj = 0;     // to write if `set_oom_score_adj`
+  bool forbid_core = false;        // its memory holds secrets
+  rlimit open_files{};             // the limit to give it
+  uint64_t address_space = 0;      // likewise RLIMIT_AS; 0 = leave it
+  std::vector<int> group_entries;  // cgroup.procs of the control groups to run in
+  int oom_score_adj = 0;           // to write if `set_oom_score_adj`
   bool set_oom_score_adj = false;
 };
 
@@ -30,7 +33,7 @@ struct SpawnResult {
   pid_t pid = -1;
   base::UniqueFd pidfd;
   int error = 0;      // 0 = exec has succeeded: the attested start
-  std::string stage;  // what failed: "fork", "workdir", "user", "exec '<path>'"
+  std::string stage;  // what failed: "fork", "cgroup", "workdir", "user", "exec '<path>'"
 };
 
 // Returns when exec has succeeded or failed; a failed child is reaped already. The process has: its

@@ -21,6 +21,7 @@
 #include "base/core/proc.h"
 #include "launcher/event_loop.h"
 #include "launcher/launch_spec.h"
+#include "launcher/limiter.h"
 #include "launcher/prepare.h"
 #include "launcher/process_tree.h"
 #include "launcher/records.h"
@@ -39,6 +40,9 @@ constexpr uint64_t kKillRetryNs = 10 * kMillisecond;
 constexpr uint64_t kKillRetryNsMax = 1'000 * kMillisecond;
 // While output cannot be written: how soon to try again.
 constexpr uint64_t kStallRetryNs = 200 * kMillisecond;
+// Control groups whose last process is gone cannot be removed for a moment.
+constexpr uint64_t kGroupRetryNs = 5 * kMillisecond;
+constexpr int kGroupRemovalsMax = 40;
 // An exit record must have room on a full disk.
 constexpr off_t kExitBytesReserved = 4096;
 constexpr size_t kErrorBytesMax = 1024;
@@ -90,6 +94,7 @@ class Supervisor {
   void Drain();
   void Finish();
   bool DirectoryIsRemoved() const;
+  void RemoveGroups();
   void WriteExitRecord();
   void Notify(NoticeKind kind, const std::string& record);
 
@@ -104,6 +109,7 @@ class Supervisor {
   Account account_;
   base::UniqueFd workdir_;
   std::vector<std::string> secret_paths_;
+  Limiter limiter_;
   uint64_t run_timeout_ms_ = 0;
   uint64_t grace_ms_ = 0;
   uint64_t final_drain_ms_ = 0;
@@ -113,6 +119,7 @@ class Supervisor {
   bool main_reaped_ = false;
   bool tree_gone_ = false;
   bool killing_ = false;
+  bool killed_main_ = false;  // it was still there at the first SIGKILL
   bool finished_ = false;
   std::optional<uint64_t> kill_at_;
   EventLoop::TimerId kill_timer_ = 0;
@@ -120,6 +127,7 @@ class Supervisor {
   std::optional<uint64_t> drain_until_;
   std::array<uint64_t, Spool::kStreams> drain_to_{};
   std::array<bool, Spool::kStreams> stream_open_{true, true};
+  int group_removals_ = 0;
   ExitRecord exit_;
 };
 
@@ -144,7 +152,9 @@ bool Supervisor::ReadSpec(LaunchSpec* spec, std::string* error) {
     *error += (error->empty() ? "" : "; ") + wrong;
   }
   if (spec->isolation.kind != IsolationKind::kNone) *error += "this boxlaunch cannot isolate";
-  if (spec->limits != LimitsSpec()) *error += "this boxlaunch cannot limit";
+  if (spec->limits.disk_bytes > 0 && spec->isolation.kind == IsolationKind::kNone) {
+    *error += "limit disk cannot be applied: an ordinary process writes to the host's file systems";
+  }
   return error->empty();
 }
 
@@ -204,7 +214,11 @@ bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
                                               [](const LaunchFile& file) { return file.secret; });
   request.open_files = arguments_.open_files;
   request.set_oom_score_adj = arguments_.reset_oom_score_adj;
+  if (!limiter_.Apply(spec.limits, arguments_.cgroups, arguments_.group_name, error)) return false;
+  request.group_entries = limiter_.entries();
+  request.address_space = limiter_.address_space();
   SpawnResult result = Spawn(request);
+  limiter_.OnSpawned();
   for (std::string& entry : environment) base::WipeString(entry);
   for (std::string& argument : argv) base::WipeString(argument);
   if (result.error != 0) {
@@ -228,6 +242,7 @@ void Supervisor::OnStarted() {
   record.started_unix_ns = exit_.started_unix_ns;
   record.started_boot_ns = exit_.started_boot_ns;
   record.isolation = "none";
+  record.limits = limiter_.text();
   Notify(NoticeKind::kStarted, EncodeRecord(record));
   // Not reaped yet, so /proc still shows it even if it has ended.
   if (const auto stat = base::ReadProcStat(command_)) {
@@ -297,6 +312,8 @@ void Supervisor::Stop(uint64_t grace_ms) {
 void Supervisor::Kill() {
   if (tree_gone_) return;
   killing_ = true;
+  killed_main_ = killed_main_ || !main_reaped_;
+  limiter_.Kill();
   KillDescendants();
   loop_.Cancel(kill_timer_);
   kill_timer_ = loop_.At(Now() + kill_retry_ns_, [this] { Kill(); });
@@ -410,11 +427,12 @@ void Supervisor::Drain() {
 
 void Supervisor::Finish() {
   RemoveSecretFiles(secret_paths_, account_, workdir_.get());
+  limiter_.Account(killed_main_, &exit_);
   exit_.stdout_bytes = spool_.bytes(0);
   exit_.stderr_bytes = spool_.bytes(1);
   exit_.stdout_dropped_bytes = spool_.dropped_bytes(0);
   exit_.stderr_dropped_bytes = spool_.dropped_bytes(1);
-  WriteExitRecord();
+  RemoveGroups();
 }
 
 void Supervisor::FinishUnstarted(const std::string& error) {
@@ -425,7 +443,17 @@ void Supervisor::FinishUnstarted(const std::string& error) {
   exit_.ended_unix_ns = base::UnixNs();
   exit_.ended_boot_ns = Now();
   if (workdir_.valid()) RemoveSecretFiles(secret_paths_, account_, workdir_.get());
-  WriteExitRecord();
+  RemoveGroups();
+}
+
+// Nothing of the tree is left, so this works at once or within moments. What a stranger holds on to
+// by having put itself in there is left to the launcher.
+void Supervisor::RemoveGroups() {
+  if (limiter_.Remove() || ++group_removals_ == kGroupRemovalsMax) {
+    WriteExitRecord();
+  } else {
+    loop_.At(Now() + kGroupRetryNs, [this] { RemoveGroups(); });
+  }
 }
 
 // Whether the command has removed the sandbox's own directory, as a careless or hostile one of the

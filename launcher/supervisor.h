@@ -7,6 +7,7 @@
 
 #include "base/core/unique_fd.h"
 #include "launcher/account.h"
+#include "launcher/cgroup/layout.h"
 
 namespace boxkeeper::launcher {
 
@@ -22,6 +23,8 @@ struct SupervisorArguments {
   Account self;                // whom a command runs as that names no user
   rlimit open_files{};         // for the command
   bool reset_oom_score_adj = false;
+  CgroupLayout cgroups;    // for limits
+  std::string group_name;  // of the control groups to make if there are any
 };
 
 // Runs the command of the launch spec to its end, writes the exit record, and ends the process.
