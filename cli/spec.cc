@@ -148,8 +148,12 @@ class Override {
   void Number(const std::string& key, const std::optional<T>& value) {
     if (value) fields_[key].set_number_value(static_cast<double>(*value));
   }
+  // One text alone stands without a list.
   void Texts(const std::string& key, const std::vector<std::string>& values) {
     if (values.size() == 1) return Text(key, values[0]);
+    List(key, values);
+  }
+  void List(const std::string& key, const std::vector<std::string>& values) {
     for (const std::string& value : values) {
       fields_[key].mutable_list_value()->add_values()->set_string_value(value);
     }
@@ -177,6 +181,7 @@ absl::Status FillOverride(const SubmitFlags& flags, const Console& console,
   override.Number("disk_mb", flags.disk_mb);
   override.Text("gpu", flags.gpu);
   override.Text("network", flags.network);
+  override.List("volumes", flags.volumes);
   override.Text("workdir", flags.workdir);
   override.Text("user", flags.user);
   override.Number("priority", flags.priority);

@@ -16,6 +16,7 @@ namespace boxkeeper::cli {
 struct SubmitFlags {
   std::vector<std::string> provider;  // one name, several in order of preference, or "auto"
   std::string profile, image, template_name, gpu, network, timeout, start_deadline, workdir, user;
+  std::vector<std::string> volumes;  // SOURCE:TARGET[:ro|:rw]
   std::optional<double> cpu;
   std::optional<int64_t> memory_mb, disk_mb;
   std::optional<int32_t> priority;

@@ -19,6 +19,9 @@ void AddSandboxOptions(CLI::App& command, SubmitFlags& flags) {
   command.add_option("--disk-mb", flags.disk_mb, "Disk, MiB")->group(group);
   text("--gpu", flags.gpu, "GPU, e.g. 1 or nvidia-t4:1");
   text("--network", flags.network, "Network: none, host, or the provider's own");
+  AddRepeated(command, "-v,--volume", flags.volumes,
+              "SOURCE:TARGET[:ro|:rw], mounted into the sandbox; the provider says what it allows")
+      ->group(group);
   text("--timeout", flags.timeout, "Longest run, e.g. 90s or 2h; 0s = none");
   text("--start-deadline", flags.start_deadline,
        "Latest start: RFC 3339, or a duration from now; later it ends EXPIRED");

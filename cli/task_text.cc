@@ -139,6 +139,7 @@ void AddSandbox(const v1::Task& task, Fields& page) {
                sandbox.isolation().empty() ? "" : absl::StrCat(", isolation ", sandbox.isolation()),
                sandbox.gone() ? ", removed" : ""));
   page.AddIfAny("Sandbox name", sandbox.name());
+  page.AddIfAny("Limits", sandbox.limits());
 }
 
 void AddLog(const v1::Task& task, Fields& page) {
@@ -208,6 +209,10 @@ void AddSpec(const v1::SandboxSpec& spec, const Console& console, Fields& fields
   fields.AddIfAny("GPU", spec.gpu());
   if (spec.pids() != 0) fields.Add("Processes", absl::StrCat(spec.pids()));
   fields.AddIfAny("Network", spec.network());
+  for (const v1::Volume& volume : spec.volumes()) {
+    fields.Add("Volume", absl::StrCat(volume.source(), ":", volume.target(),
+                                      volume.read_only() ? ":ro" : ":rw"));
+  }
   fields.AddIfAny("User", spec.user());
   fields.AddIfAny("Work directory", spec.workdir());
   if (spec.has_read_only_root()) {

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "config/read_value.h"
 #include "config/text_values.h"
@@ -176,6 +177,40 @@ bool ReadReadOnlyRoot(ValueReader& reader, const Value& value, const std::string
   return boolean.has_value();
 }
 
+// "SOURCE:TARGET", "SOURCE:TARGET:ro" or "SOURCE:TARGET:rw", as docker takes them.
+bool ParseVolume(const std::string& text, ::boxkeeper::v1::Volume* volume) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos || colon == 0) return false;
+  std::string target = text.substr(colon + 1);
+  volume->set_source(text.substr(0, colon));
+  if (target.ends_with(":ro") || target.ends_with(":rw")) {
+    volume->set_read_only(target.ends_with(":ro"));
+    target.resize(target.size() - 3);
+  }
+  if (target.size() < 2 || target[0] != '/' || target.find(':') != std::string::npos) return false;
+  for (const absl::string_view part : absl::StrSplit(target, '/')) {
+    if (part == "." || part == "..") return false;
+  }
+  volume->set_target(std::move(target));
+  return true;
+}
+
+bool ReadVolumes(ValueReader& reader, const Value& value, const std::string& path,
+                 SandboxSpec* spec) {
+  constexpr size_t kVolumesMax = 64;
+  const auto texts = reader.TextList(value, path, /*or_one=*/false, kVolumesMax);
+  if (!texts.has_value()) return false;
+  for (const std::string& text : *texts) {
+    if (ParseVolume(text, spec->add_volumes())) continue;
+    reader.Add(
+        path, value.line,
+        "allowed: texts SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:rw, with an absolute "
+        "TARGET without '.' and '..'");
+    return false;
+  }
+  return true;
+}
+
 bool ReadPriority(ValueReader& reader, const Value& value, const std::string& path,
                   SandboxSpec* spec) {
   constexpr int64_t kPriorityMax = 1'000'000;
@@ -276,7 +311,7 @@ constexpr SpecKey kKeys[] = {
     {"template", kAnywhere, ReadTextWith<SetTemplate>},
     {"timeout", kAnywhere, ReadTimeout},
     {"user", kAnywhere, ReadTextWith<SetUser>},
-    {"volumes", kAnywhere, nullptr},
+    {"volumes", kAnywhere, ReadVolumes},
     {"workdir", kAnywhere, ReadWorkdir},
 };
 

@@ -44,6 +44,7 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
     "memory_mb": 512, "disk_mb": 1, "gpu": "nvidia-t4:1", "pids": 7, "env": {"A_b.c-d": "x\ny"},
     "workdir": "/w", "user": "u", "timeout": "90s", "start_deadline": "2030-01-31T12:00:00.5Z",
     "grace": "500ms", "network": "none", "read_only_root": false, "priority": -3,
+    "volumes": ["/data:/mnt/data:ro", "cache:/cache"],
     "provider_options": {"deep": [1, {"x": null}]},
     "log": {"layout": "airflow", "path": "a/b.log", "streams": ["stdout"]}})");
   const auto& spec = layer.spec();
@@ -58,6 +59,12 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
   EXPECT_EQ(spec.pids(), 7);
   EXPECT_EQ(spec.env().at("A_b.c-d"), "x\ny");
   EXPECT_EQ(spec.workdir(), "/w");
+  ASSERT_EQ(spec.volumes_size(), 2);
+  EXPECT_EQ(spec.volumes(0).source(), "/data");
+  EXPECT_EQ(spec.volumes(0).target(), "/mnt/data");
+  EXPECT_TRUE(spec.volumes(0).read_only());
+  EXPECT_EQ(spec.volumes(1).source(), "cache");
+  EXPECT_FALSE(spec.volumes(1).read_only());
   EXPECT_EQ(spec.user(), "u");
   EXPECT_EQ(spec.timeout().seconds(), 90);
   EXPECT_EQ(spec.start_deadline().seconds(), 1896091200);
@@ -139,6 +146,10 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
       {R"({"provider": 5})", "expected text or a list of texts"},
       {R"({"profile": ""})", "sandbox_override.profile: is empty"},
       {R"({"read_only_root": "yes"})", "expected true or false"},
+      {R"({"volumes": ["/data"]})", "SOURCE:TARGET"},
+      {R"({"volumes": ["/data:relative"]})", "SOURCE:TARGET"},
+      {R"({"volumes": ["/data:/a/../etc"]})", "SOURCE:TARGET"},
+      {R"({"volumes": ["/data:/a:rx"]})", "SOURCE:TARGET"},
       {R"({"priority": 1e9})", "is out of range"},
       {R"({"provider_options": "x"})", "expected a map"},
       {R"({"log": {"layout": "x"}})", "sandbox_override.log.layout: 'x' is none of its values"},
@@ -159,8 +170,8 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
 }
 
 TEST(SpecDecoderTest, KeysOfTheDesignThatAreNotThereYetAreNamed) {
-  for (const char* key : {"outputs", "entrypoint", "stdin", "volumes", "labels", "pull_policy",
-                          "image_auth", "keep"}) {
+  for (const char* key :
+       {"outputs", "entrypoint", "stdin", "labels", "pull_policy", "image_auth", "keep"}) {
     std::vector<std::string> messages;
     Decode("{\"" + std::string(key) + "\": 1}", &messages);
     EXPECT_THAT(messages, ElementsAre(HasSubstr("sandbox_override." + std::string(key) +

@@ -17,11 +17,12 @@ TEST(SpecFieldsTest, EveryProviderKeyIsNamedInOrder) {
   spec.set_user("u");
   spec.set_network("none");
   spec.set_read_only_root(false);
+  spec.add_volumes()->set_source("s");
   (*spec.mutable_provider_options()->mutable_fields())["k"].set_bool_value(true);
-  EXPECT_EQ(
-      ProviderKeysOf(spec),
-      (std::vector<std::string>{"image", "template", "cpu", "memory_mb", "disk_mb", "gpu", "pids",
-                                "user", "network", "read_only_root", "provider_options"}));
+  EXPECT_EQ(ProviderKeysOf(spec),
+            (std::vector<std::string>{"image", "template", "cpu", "memory_mb", "disk_mb", "gpu",
+                                      "pids", "user", "network", "read_only_root", "volumes",
+                                      "provider_options"}));
 }
 
 TEST(SpecFieldsTest, KeysThatTheDaemonServesAreNotTheProviders) {

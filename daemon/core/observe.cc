@@ -132,6 +132,7 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
         status.set_started_boot_ms(BootMs());
         status.set_user_code_started(v1::USER_CODE_STARTED_YES);
         if (!view.isolation().empty()) status.set_isolation(view.isolation());
+        status.set_limits(view.limits());
       });
       ArmRunTimeout(*row);
       return;

@@ -99,6 +99,7 @@ v1::Task Engine::BuildView(const TaskRow& row, const rec::Accepted& accepted,
     sandbox.set_name(deps_.naming.Name({*id}));
     sandbox.set_provider(row.provider);
     sandbox.set_isolation(status.isolation());
+    sandbox.set_limits(status.limits());
     sandbox.set_gone(as_of == nullptr && table_.FindSandbox({*id}) == nullptr);
   }
   if (as_of != nullptr) return task;

@@ -172,7 +172,7 @@ TEST_F(PrepareTest, EveryMistakeIsNamed) {
       {R"({"sandbox_override": {"cpus": 1}})", "sandbox_override.cpus: unknown key"},
       {R"({"sandbox_override": {"timeout": "-1s"}})",
        "sandbox_override.timeout: '-1s' is negative"},
-      {R"({"sandbox_override": {"volumes": []}})", "volumes: not supported by this version"},
+      {R"({"sandbox_override": {"outputs": []}})", "outputs: not supported by this version"},
       {R"({"sandbox_override": {"profile": "x"}})",
        "sandbox_override.profile: 'x' is not configured"},
       {R"({"sandbox_override": {"provider": "x"}})", "provider 'x' is not configured"},

@@ -16,8 +16,6 @@ using launcher::EndKind;
 using launcher::SandboxState;
 using launcher::UserCodeStarted;
 
-constexpr char kIsolation[] = "none";
-
 void SetTimestamp(uint64_t unix_ns, google::protobuf::Timestamp* out) {
   out->set_seconds(static_cast<int64_t>(unix_ns / 1'000'000'000));
   out->set_nanos(static_cast<int32_t>(unix_ns % 1'000'000'000));
@@ -108,6 +106,7 @@ pb::ExitRecord ToExitRecord(const launcher::ExitRecord& record) {
   out.set_lost((record.kind == EndKind::kSupervisorLost || record.kind == EndKind::kHostRebooted) &&
                !never_ran);
   out.set_timed_out(record.timed_out);
+  out.set_oom_killed(record.oom_killed);
   out.set_fence_confirmed(record.tree_fenced || record.kind == EndKind::kHostRebooted ||
                           record.kind == EndKind::kNeverStarted);
   if (record.kind == EndKind::kNeverStarted && record.error.empty()) {
@@ -138,7 +137,8 @@ pb::SandboxView ToView(const launcher::SandboxInfo& info, const std::string& boo
   view.set_boot_marker(!info.boot_id.empty());
   view.set_started_marker(info.started_unix_ns != 0);
   if (info.started_unix_ns != 0) SetTimestamp(info.started_unix_ns, view.mutable_started_at());
-  view.set_isolation(kIsolation);
+  view.set_isolation(info.isolation);
+  view.set_limits(info.limits);
   if (view.state() == pb::SandboxView::ENDED) *view.mutable_exit() = ToExitRecord(*info.exit);
   return view;
 }
