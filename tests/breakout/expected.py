@@ -24,8 +24,8 @@ PROBES = {
     "create_in_root": "EROFS", "create_in_usr": "EROFS", "create_in_bin": "EROFS", "create_in_etc": "EROFS",
     "create_in_dev": "EROFS", "create_in_proc": {"EROFS", "ENOENT", "EACCES"}, "make_usr_writable": "EROFS",
     # the kernel's files
-    "write_core_pattern": "EROFS", "write_modprobe": {"EROFS", "ENOENT"}, "write_hostname": "EROFS",
-    "write_sysrq": {"EROFS", "ENOENT"}, "read_kernel_memory": {"EACCES", "ENOENT", "EPERM"}, "read_kernel_log": {"EPERM", "EACCES"},
+    "write_core_pattern": {"EROFS", "EACCES"}, "write_modprobe": {"EROFS", "EACCES", "ENOENT"}, "write_hostname": {"EROFS", "EACCES"},
+    "write_sysrq": {"EROFS", "EACCES", "ENOENT"}, "read_kernel_memory": {"EACCES", "ENOENT", "EPERM"}, "read_kernel_log": {"EPERM", "EACCES"},
     "read_sys": {"ENOENT", "EACCES"}, "open_dev_mem": "ENOENT", "open_dev_kmsg": "ENOENT", "open_dev_port": "ENOENT",
     "open_dev_fuse": "ENOENT", "open_dev_kvm": "ENOENT", "open_first_disk": "ENOENT", "make_disk_device": "EPERM",
     "make_memory_device": "EPERM", "open_by_handle": "EPERM", "open_terminal": {"ENXIO", "ENOENT"},
