@@ -62,14 +62,15 @@ def markdown(results):
 def heading(machine, yardsticks, rounds):
     """What stands above a table: machine, load, yardsticks here and on the reference machine."""
     load_before, load_after = machine["load_average"][0], machine.get("load_average_after", machine["load_average"])[0]
-    told = ", ".join(f"{name} {number(yardsticks[name].median)} (reference machine {number(REFERENCE[name])}: ×{speed(yardsticks, (name,)):.2f})"
-                     for name in REFERENCE if name in yardsticks)
+    told = ", ".join(
+        f"{name} {number(one.median)} ({number(one.low)}–{number(one.high)}; reference machine {number(REFERENCE[name])}, here at best "
+        f"×{speed(yardsticks, (name,)):.2f})" for name, one in yardsticks.items())
     return "\n".join([
         f"machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, kernel {machine['kernel']}, {machine['system']}, "
         f"{machine['file_system']}",
         f"when: {machine['time']}, load average {load_before:.2f} before, {load_after:.2f} after; {rounds} rounds, interleaved",
         f"yardsticks: {told}  (echo/s at 64 in flight, posix_spawn/s at 2 in flight, fdatasync p50 in ms)",
-        "absolute bounds: 'here' = rates × the slowest of the row's yardsticks, durations ÷ it; ratios are paired round by round",
+        "absolute bounds: 'here' = rates × the slowest of the row's yardsticks (its best sample), durations ÷ it; ratios are paired round by round",
     ])
 
 

@@ -52,6 +52,11 @@ def test_speed_is_that_of_the_slowest_yardstick():
     assert bounds.speed(_HALF_AS_FAST, ("echo",)) == 0.5
 
 
+def test_noise_does_not_make_a_bound_easier():
+    noisy = {"echo": stats.summary([64800, 1000, 900]), "fdatasync": stats.summary([0.13, 4, 5])}
+    assert bounds.speed(noisy, ("echo", "fdatasync")) == 1
+
+
 def test_a_rate_is_scaled_down_on_a_slow_machine_and_a_duration_up():
     rate, duration = bounds.AtLeast(1000, scaled_by=("echo",)), bounds.AtMost(2, scaled_by=("fdatasync",))
     assert rate.limit(_HALF_AS_FAST) == 500
