@@ -1,4 +1,4 @@
-// boxlaunch --state_dir DIR [--idle_exit 30s]: forks and supervises local sandboxes.
+// boxlaunch --state_dir DIR [--idle_exit 30s] [--own_cgroup]: forks and supervises local sandboxes.
 // See docs/launcher.md.
 
 #include <limits.h>
@@ -29,6 +29,7 @@ constexpr uint64_t kDefaultIdleExitNs = 30'000'000'000;
 struct Flags {
   std::string state_dir;
   uint64_t idle_exit_ns = kDefaultIdleExitNs;
+  bool own_cgroup = false;
   bool version = false;
 };
 
@@ -50,6 +51,10 @@ bool ParseFlags(int argc, char** argv, Flags* flags) {
     std::string_view name = argv[i];
     if (name == "--version") {
       flags->version = true;
+      continue;
+    }
+    if (name == "--own_cgroup") {
+      flags->own_cgroup = true;
       continue;
     }
     std::string_view value;
@@ -103,7 +108,8 @@ bool HasOwnOomScoreAdj() {
 int Main(int argc, char** argv) {
   Flags flags;
   if (!ParseFlags(argc, argv, &flags)) {
-    std::fputs("usage: boxlaunch --state_dir DIR [--idle_exit 30s] | --version\n", stderr);
+    std::fputs("usage: boxlaunch --state_dir DIR [--idle_exit 30s] [--own_cgroup] | --version\n",
+               stderr);
     return kExitUsage;
   }
   if (flags.version) {
@@ -125,6 +131,7 @@ int Main(int argc, char** argv) {
   Server::Options options;
   options.state_dir = path;
   options.idle_exit_ns = flags.idle_exit_ns;
+  options.own_cgroup = flags.own_cgroup;
   options.open_files = RaiseOpenFiles();
   options.reset_oom_score_adj = HasOwnOomScoreAdj();
   // The directory it was started in may be unmounted one day.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/core/proc.h"
+#include "launcher/cgroup/delegation.h"
 #include "launcher/cgroup/layout.h"
 #include "launcher/limiter.h"
 
@@ -81,18 +82,23 @@ Server::Ended Server::Run(std::string* error) {
     Settle();
   }
   unlinkat(directory_.get(), kSocket, 0);
+  if (options_.own_cgroup) ReturnToServiceGroup(DetectCgroups(), Tag());
   journal_.Line("end");
   return Ended::kDone;
 }
 
-void Server::FindAbilities(Sandboxes::Options* options) {
-  options->cgroups = DetectCgroups();
-  DescribeLimits(options->cgroups, &abilities_);
-  // Several launchers may have their groups side by side.
+// Several launchers may have their groups side by side.
+std::string Server::Tag() const {
   struct stat status{};
   fstat(directory_.get(), &status);
-  options->group_prefix =
-      "boxkeeper-" + std::to_string(status.st_dev) + "-" + std::to_string(status.st_ino) + "-";
+  return std::to_string(status.st_dev) + "-" + std::to_string(status.st_ino);
+}
+
+void Server::FindAbilities(Sandboxes::Options* options) {
+  if (options_.own_cgroup) LeaveServiceGroup(DetectCgroups(), getppid(), Tag());
+  options->cgroups = DelegateUnified(getppid());
+  DescribeLimits(options->cgroups, &abilities_);
+  options->group_prefix = "boxkeeper-" + Tag() + "-";
 }
 
 bool Server::Lock(bool* other_serves, std::string* error) {
@@ -353,8 +359,7 @@ HelloReply Server::Describe(pid_t peer) const {
   reply.boot_id = boot_id_;
   reply.cgroup = base::ServiceCgroup(getpid());
   reply.abilities = abilities_;
-  // Unknown counts as shared: nothing is promised then.
-  reply.shares_cgroup_with_peer = reply.cgroup == base::ServiceCgroup(peer);
+  reply.shares_cgroup_with_peer = SharesService(reply.cgroup, base::ServiceCgroup(peer));
   return reply;
 }
 

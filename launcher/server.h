@@ -25,6 +25,7 @@ class Server {
     uint64_t idle_exit_ns = 0;  // without client and supervisor
     rlimit open_files{};        // for commands
     bool reset_oom_score_adj = false;
+    bool own_cgroup = false;  // leave those of the process that has started us
   };
 
   explicit Server(Options options);
@@ -54,6 +55,7 @@ class Server {
   void Decoded(uint64_t id, const Frame& frame, Handler handle);
   template <typename R>
   Done<R> Replier(uint64_t id, const Frame& frame);
+  std::string Tag() const;
   void FindAbilities(Sandboxes::Options* options);
   HelloReply Describe(pid_t peer) const;
   StatusReply Status(pid_t peer) const;

@@ -100,7 +100,9 @@ class Finder {
 
   // `probe`: a file that the controller's groups have, "" = none that every kernel shows.
   Controller Find(const std::string& name, const std::string& probe) const {
-    const Seen unified = Look("");
+    Seen unified = Look("");
+    const std::string leaf = std::string("/") + kLeafGroup;
+    if (unified.own.ends_with(leaf)) unified.own.resize(unified.own.size() - leaf.size());
     if (unified.mounted && Contains(Words(unified.own + "/cgroup.controllers"), name)) {
       return Judge(unified, 2, name);
     }

@@ -9,8 +9,10 @@ namespace boxkeeper::launcher {
 
 // One controller: usable iff `version` is not 0; else `why_not` says in words what is lacking.
 struct Controller {
-  int version = 0;     // 1, 2: of the hierarchy that has it
-  std::string parent;  // absolute path of the group below which to make groups
+  int version = 0;  // 1, 2: of the hierarchy that has it
+  // Absolute path of the group below which to make groups. Also set where only handing on is
+  // lacking (DelegateUnified).
+  std::string parent;
   std::string why_not;
 
   bool usable() const { return version != 0; }
@@ -25,6 +27,10 @@ struct CgroupLayout {
   std::string own_unified;
   std::string own_systemd;  // version 1, name=systemd
 };
+
+// The group of version 2 in which a launcher keeps its own processes, so that the one above it can
+// hand controllers on to others; that one is then the parent.
+inline constexpr char kLeafGroup[] = "boxlaunch";
 
 // Reads /proc/self/cgroup and /proc/self/mountinfo, all paths below `root` (tests; "" = the host).
 // Changes nothing. A controller of version 2 is usable only where its parent already hands it on:

@@ -128,7 +128,7 @@ absl::Status LauncherProcess::Start() {
   }
   SpawnSettings settings;
   Detach(log_path, settings);
-  std::vector<std::string> arguments = {program_, "--state_dir", state_dir_};
+  std::vector<std::string> arguments = {program_, "--state_dir", state_dir_, "--own_cgroup"};
   std::vector<std::string> environment = MinimalEnvironment();
   pid_t pid = 0;
   const int error = posix_spawn(&pid, program_.c_str(), &settings.actions, &settings.attributes,

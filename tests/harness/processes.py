@@ -1,5 +1,7 @@
 """Finds and removes every process that belongs to one state folder, whoever started it."""
 
+import contextlib
+import glob
 import os
 import signal
 
@@ -86,6 +88,10 @@ def kill_all_of(folder):
         return not pids
 
     until(none_left, f"processes of {folder} gone")
+    # Of launchers that had no chance to remove them; the kernel refuses to remove one in use.
+    for group in glob.glob("/sys/fs/cgroup/**/boxlaunch-*", recursive=True):
+        with contextlib.suppress(OSError):
+            os.rmdir(group)
 
 
 def parent(pid):
