@@ -163,5 +163,28 @@ TEST_F(LimitsTest, TheGroupsOfALostSupervisorAreRemoved) {
   EXPECT_EQ(harness_.WaitForEnd("lost").kind, EndKind::kSupervisorLost);
 }
 
+// No launcher is its parent, and its processes carry no mark: only the group tells which they are.
+TEST_F(LimitsTest, WhatIsInTheGroupsOfALostSupervisorIsKilled) {
+  if (!InGroup(abilities().pids)) GTEST_SKIP() << abilities().pids.why_not;
+  LaunchSpec spec = harness_.Shell(
+      "stray", "env -i setsid sh -c 'echo $$ > pid; sleep 1000' & while :; do sleep 1000; done");
+  spec.limits.pids = 10;
+  const SandboxInfo info = harness_.Run("stray", spec);
+  std::string pid;
+  WaitUntil([&] {
+    pid = ReadFileOrEmpty(harness_.SandboxPath("stray") + "/work/pid");
+    return pid.ends_with('\n');
+  });
+  harness_.KillLauncher();
+  kill(static_cast<pid_t>(info.supervisor_pid), SIGKILL);
+  harness_.StartLauncher();
+  const ExitRecord exit = harness_.WaitForEnd("stray");
+  EXPECT_EQ(exit.kind, EndKind::kSupervisorLost);
+  EXPECT_TRUE(ProcessIsGone(std::stoi(pid)));
+  // Without isolation a process may have left its groups.
+  EXPECT_FALSE(exit.tree_fenced);
+  WaitUntil([&] { return Groups().empty(); });
+}
+
 }  // namespace
 }  // namespace boxkeeper::launcher

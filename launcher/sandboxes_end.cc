@@ -22,6 +22,22 @@ constexpr uint64_t kLastPressNs = 1'000'000'000;
 // How long to look for processes by their mark before giving up on proving anything.
 constexpr uint64_t kHuntNs = 3'000'000'000;
 
+// Returns how many it hit.
+int KillMembers(const SandboxGroup& group) {
+  group.Kill();
+  int hit = 0;
+  for (const pid_t pid : group.Members()) {
+    const base::UniqueFd pidfd(base::PidfdOpen(pid));
+    // Read again after the open: the pid may have changed hands between the two.
+    const std::vector<pid_t> members = group.Members();
+    if (pidfd.valid() && std::find(members.begin(), members.end(), pid) != members.end() &&
+        base::PidfdSignal(pidfd.get(), SIGKILL) == 0) {
+      ++hit;
+    }
+  }
+  return hit;
+}
+
 }  // namespace
 
 void Sandboxes::Reap() {
@@ -100,17 +116,23 @@ void Sandboxes::KillStrays() {
 }
 
 // The supervisor was not our child, so its tree did not fall to us: what carries the sandbox's mark
-// and what descends from the command is killed, but nothing proves that this was all.
+// and what descends from the command is killed, and what is in its control groups. Whether that was
+// all is proved only by an empty group that its processes cannot have left: one of a sandbox that
+// sees no control groups.
 void Sandboxes::Hunt(const std::string& id) {
   Sandbox* sandbox = Find(id);
   if (sandbox == nullptr || sandbox->info.state == SandboxState::kEnded) return;
-  const int hit = KillMarked(id);
+  const SandboxGroup group = SandboxGroup::Find(options_.cgroups, options_.group_prefix + id);
+  const int hit = KillMarked(id) + KillMembers(group);
   if (hit > 0 && base::BootNs() < sandbox->hunt_until_ns) {
     loop_.At(base::BootNs() + kKillRetryNs, [this, id] { Hunt(id); });
     return;
   }
   ExitRecord end = MakeEnd(*sandbox, EndKind::kSupervisorLost);
-  end.error = "the supervisor died while no launcher was its parent; fence not confirmed";
+  end.tree_fenced =
+      sandbox->info.isolation == "bubblewrap" && group.exists() && group.Members().empty();
+  end.error = std::string("the supervisor died while no launcher was its parent; ") +
+              (end.tree_fenced ? "its control groups were emptied" : "fence not confirmed");
   End(*sandbox, end, /*write=*/true);
 }
 
