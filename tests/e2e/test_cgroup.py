@@ -92,6 +92,48 @@ def test_killing_the_daemons_whole_cgroup_touches_no_task(isolation):
             processes.kill_all_of(daemon.folder)
 
 
+@contextlib.contextmanager
+def _inside(path):
+    """This process, and so what it starts, is in the cgroup meanwhile."""
+    before = _own()
+    _enter(path, os.getpid())
+    try:
+        yield
+    finally:
+        _enter(before, os.getpid())
+
+
+def _own():
+    """This process's group in the hierarchy."""
+    marks = (":name=systemd:", "0::") if _hierarchy().endswith("systemd") else ("0::",)
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    return next(_hierarchy() + line.partition(mark)[2] for mark in marks for line in lines if mark in line)
+
+
+def test_a_launcher_that_the_daemon_starts_leaves_its_cgroup():
+    with Daemon() as daemon, _cgroup(f"bk-test-daemon-{os.getpid()}") as service:
+        try:
+            gate = Gate(daemon.folder)
+            with _inside(service):
+                daemon.start()
+            client = daemon.client
+            identity = client.submit(spec(shell=f"echo before; {gate.wait}; echo after; exit 7"))
+            client.wait_running(identity)
+            status = client.call(client.admin.GetStatus, admin_pb2.GetStatusRequest())
+            assert status.tasks_survive_service_stop
+            assert _members(service) == [daemon.process.pid]
+            _kill_all(service)
+            daemon.process.wait(30)
+            gate.open()
+            daemon.start()
+            task = client.wait(identity)
+            assert end(task)[1:3] == ("EXIT_CODE", 7)
+            assert client.log(task.id) == b"before\nafter\n"
+        finally:
+            processes.kill_all_of(daemon.folder)
+
+
 def test_a_launcher_in_the_daemons_own_cgroup_is_told(daemon):
     client = daemon.client
     client.run(spec(argv=["true"]))
