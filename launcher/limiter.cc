@@ -52,8 +52,7 @@ bool Limiter::Apply(const LimitsSpec& limits, const CgroupLayout& layout,
   return true;
 }
 
-void Limiter::Account(bool killed_by_us, ExitRecord* exit) const {
-  const GroupUsage usage = group_.Usage();
+void AddUsage(const GroupUsage& usage, bool killed_by_us, ExitRecord* exit) {
   exit->peak_rss_bytes = usage.peak_memory_bytes.value_or(exit->peak_rss_bytes);
   if (usage.cpu_user_us && usage.cpu_system_us) {
     exit->cpu_user_us = *usage.cpu_user_us;

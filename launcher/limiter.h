@@ -17,6 +17,11 @@ namespace boxkeeper::launcher {
 // Sets cpu, memory and pids: what a launcher with this layout can limit, and how.
 void DescribeLimits(const CgroupLayout& layout, Abilities* abilities);
 
+// Adds what a sandbox's groups have counted: peak memory and CPU time in place of the sum over
+// reaped processes, and whether it was the memory limit that ended the command. `killed_by_us`: the
+// main process was still there when the supervisor sent its first SIGKILL.
+void AddUsage(const GroupUsage& usage, bool killed_by_us, ExitRecord* exit);
+
 class Limiter {
  public:
   // Applies cpu, memory and pids; disk is the isolation's. False with `error` when one of them
@@ -34,10 +39,7 @@ class Limiter {
   // To be called before a pass of kills.
   void Kill() const { group_.Kill(); }
 
-  // Adds what the groups have counted: peak memory and CPU time in place of the sum over reaped
-  // processes, and whether it was the memory limit that ended the command. `killed_by_us`: the
-  // main process was still there when the supervisor sent its first SIGKILL.
-  void Account(bool killed_by_us, ExitRecord* exit) const;
+  GroupUsage Usage() const { return group_.Usage(); }
 
   // False while the groups are not empty yet.
   bool Remove() { return group_.Remove(); }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -161,6 +162,46 @@ TEST_F(LimitsTest, TheGroupsOfALostSupervisorAreRemoved) {
   const SandboxInfo info = harness_.Run("lost", spec);
   kill(static_cast<pid_t>(info.supervisor_pid), SIGKILL);
   EXPECT_EQ(harness_.WaitForEnd("lost").kind, EndKind::kSupervisorLost);
+}
+
+// As in most containers: the groups can be seen, and not be made.
+class ReadOnlyGroupsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+    harness_.StartLauncher({},
+                           {"/usr/bin/unshare", "--mount", "/bin/sh", "-c",
+                            "grep -E ' cgroup2? ' /proc/mounts | while read -r device point rest; "
+                            "do mount -o remount,bind,ro \"$point\"; done; exec \"$0\" \"$@\""});
+  }
+  Harness harness_;
+};
+
+TEST_F(ReadOnlyGroupsTest, OnlyMemoryIsLimitedAndByProcess) {
+  const Abilities& abilities = harness_.client().hello().abilities;
+  EXPECT_FALSE(abilities.cpu.can());
+  EXPECT_FALSE(abilities.pids.can());
+  EXPECT_NE(abilities.cpu.why_not.find("read-only"), std::string::npos) << abilities.cpu.why_not;
+  EXPECT_EQ(abilities.memory.how, "rlimit");
+  LaunchSpec spec = harness_.Shell("m", "ulimit -v; exec python3 -c 'bytearray(1 << 30)'");
+  spec.limits.memory_bytes = 512 * kMiB;
+  const ExitRecord exit = harness_.RunToEnd("m", spec);
+  EXPECT_EQ(harness_.Stdout("m"), "524288\n");
+  EXPECT_NE(harness_.Stderr("m").find("MemoryError"), std::string::npos);
+  EXPECT_EQ(exit.ExitCode(), 1);
+  EXPECT_FALSE(exit.oom_killed);
+  EXPECT_EQ(harness_.Inspect("m").limits, "memory=rlimit");
+}
+
+TEST_F(ReadOnlyGroupsTest, TheOthersAreRefused) {
+  LaunchSpec spec = harness_.Shell("no", "echo ran");
+  spec.limits = {.cpu_millis = 500, .memory_bytes = 512 * kMiB, .pids = 10, .disk_bytes = 0};
+  const ExitRecord exit = harness_.RunToEnd("no", spec);
+  EXPECT_EQ(exit.kind, EndKind::kStartFailed);
+  EXPECT_NE(exit.error.find("limit cpu"), std::string::npos) << exit.error;
+  EXPECT_NE(exit.error.find("limit pids"), std::string::npos) << exit.error;
+  EXPECT_EQ(exit.error.find("limit memory"), std::string::npos) << exit.error;
+  EXPECT_EQ(harness_.Stdout("no"), "");
 }
 
 // No launcher is its parent, and its processes carry no mark: only the group tells which they are.

@@ -427,7 +427,7 @@ void Supervisor::Drain() {
 
 void Supervisor::Finish() {
   RemoveSecretFiles(secret_paths_, account_, workdir_.get());
-  limiter_.Account(killed_main_, &exit_);
+  launcher::AddUsage(limiter_.Usage(), killed_main_, &exit_);
   exit_.stdout_bytes = spool_.bytes(0);
   exit_.stderr_bytes = spool_.bytes(1);
   exit_.stdout_dropped_bytes = spool_.dropped_bytes(0);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -70,13 +71,14 @@ void TakeFirst(std::optional<uint64_t>* to, std::optional<uint64_t> from) {
   if (!*to) *to = from;
 }
 
-std::vector<std::string> Parents(const CgroupLayout& layout) {
-  std::set<std::string> parents;
+// With the version of each.
+std::map<std::string, int> Parents(const CgroupLayout& layout) {
+  std::map<std::string, int> parents;
   for (const Controller* controller :
        {&layout.cpu, &layout.cpuacct, &layout.memory, &layout.pids}) {
-    if (controller->usable()) parents.insert(controller->parent);
+    if (controller->usable()) parents[controller->parent] = controller->version;
   }
-  return {parents.begin(), parents.end()};
+  return parents;
 }
 
 }  // namespace
@@ -154,11 +156,9 @@ bool SandboxGroup::Create(const CgroupLayout& layout, const std::string& name,
 
 SandboxGroup SandboxGroup::Find(const CgroupLayout& layout, const std::string& name) {
   SandboxGroup found;
-  for (const std::string& parent : Parents(layout)) {
+  for (const auto& [parent, version] : Parents(layout)) {
     const std::string path = parent + "/" + name;
-    if (!Exists(path)) continue;
-    found.groups_.push_back(
-        {.path = path, .version = Exists(parent + "/cgroup.controllers") ? 2 : 1});
+    if (Exists(path)) found.groups_.push_back({.path = path, .version = version});
   }
   return found;
 }
@@ -222,7 +222,7 @@ bool SandboxGroup::Remove() {
 
 std::vector<std::string> GroupNames(const CgroupLayout& layout, const std::string& prefix) {
   std::set<std::string> names;
-  for (const std::string& parent : Parents(layout)) {
+  for (const auto& [parent, version] : Parents(layout)) {
     DIR* directory = opendir(parent.c_str());
     if (directory == nullptr) continue;
     while (const dirent* entry = readdir(directory)) {

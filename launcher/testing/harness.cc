@@ -202,8 +202,10 @@ Harness::~Harness() {
   std::filesystem::remove_all(root_, ignored);
 }
 
-void Harness::StartLauncher(const std::vector<std::string>& flags) {
-  std::vector<std::string> arguments = {LauncherBinary(), "--state_dir", state_dir_};
+void Harness::StartLauncher(const std::vector<std::string>& flags,
+                            const std::vector<std::string>& prefix) {
+  std::vector<std::string> arguments = prefix;
+  arguments.insert(arguments.end(), {LauncherBinary(), "--state_dir", state_dir_});
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());

@@ -70,7 +70,9 @@ class Harness {
   explicit Harness(const std::string& directory_suffix = "");
   ~Harness();
 
-  void StartLauncher(const std::vector<std::string>& flags = {});
+  // `prefix`: a program with its first arguments that execs the launcher.
+  void StartLauncher(const std::vector<std::string>& flags = {},
+                     const std::vector<std::string>& prefix = {});
   void KillLauncher();  // SIGKILL, and waits until it is gone
   pid_t launcher_pid() const { return launcher_; }
   // Waits for the launcher to end by itself; its wait status.
