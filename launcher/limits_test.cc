@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -162,6 +163,31 @@ TEST_F(LimitsTest, TheGroupsOfALostSupervisorAreRemoved) {
   const SandboxInfo info = harness_.Run("lost", spec);
   kill(static_cast<pid_t>(info.supervisor_pid), SIGKILL);
   EXPECT_EQ(harness_.WaitForEnd("lost").kind, EndKind::kSupervisorLost);
+}
+
+// Version 2 as far as any kernel that mounts it has it, with or without controllers.
+TEST(Version2Test, AGroupIsKilledCountedAndRemoved) {
+  const std::string own = DetectCgroups().own_unified;
+  const std::string name = "boxkeeper-test-" + std::to_string(getpid());
+  if (own.empty() || mkdir((own + "/" + name).c_str(), 0755) != 0) {
+    GTEST_SKIP() << "no cgroups of version 2 to write to";
+  }
+  CgroupLayout layout;
+  layout.cpuacct = {.version = 2, .parent = own, .why_not = ""};
+  SandboxGroup group = SandboxGroup::Find(layout, name);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::ofstream(own + "/" + name + "/cgroup.procs") << "0" << std::flush;
+    for (;;) pause();
+  }
+  WaitUntil([&] { return group.Members() == std::vector<pid_t>{child}; });
+  EXPECT_TRUE(group.Usage().cpu_user_us && group.Usage().cpu_system_us);
+  group.Kill();
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, SIGKILL);
+  WaitUntil([&] { return group.Remove(); });
+  EXPECT_FALSE(SandboxGroup::Find(layout, name).exists());
 }
 
 // As in most containers: the groups can be seen, and not be made.
