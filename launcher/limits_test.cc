@@ -190,6 +190,16 @@ TEST(Version2Test, AGroupIsKilledCountedAndRemoved) {
   EXPECT_FALSE(SandboxGroup::Find(layout, name).exists());
 }
 
+TEST_F(LimitsTest, GroupsThatACommandHasMadeInItsOwnAreRemoved) {
+  if (geteuid() != 0 || abilities().pids.how != "cgroup1") GTEST_SKIP() << "needs root, cgroup1";
+  const std::string parent = DetectCgroups().pids.parent;
+  LaunchSpec spec = harness_.Shell(
+      "nest",
+      "cd " + parent + "/boxkeeper-*-nest && mkdir -p a/b a/c && echo $$ > a/b/cgroup.procs");
+  spec.limits.pids = 10;
+  EXPECT_EQ(harness_.RunToEnd("nest", spec).ExitCode(), 0);
+}
+
 // As in most containers: the groups can be seen, and not be made.
 class ReadOnlyGroupsTest : public ::testing::Test {
  protected:

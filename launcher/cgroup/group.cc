@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 #include <string_view>
 
@@ -65,6 +66,24 @@ std::optional<uint64_t> ReadKey(const std::string& path, const std::string& key)
 std::optional<uint64_t> NsToUs(std::optional<uint64_t> ns) {
   if (ns) *ns /= 1'000;
   return ns;
+}
+
+std::vector<std::string> Below(const std::string& group) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(group.c_str()), closedir);
+  while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
+    const std::string name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
+// With what a command that may has made below it. False while something is in it.
+bool RemoveGroup(const std::string& path) {
+  if (rmdir(path.c_str()) == 0 || errno == ENOENT) return true;
+  bool emptied = false;
+  for (const std::string& name : Below(path)) emptied = RemoveGroup(path + "/" + name) || emptied;
+  return emptied && rmdir(path.c_str()) == 0;
 }
 
 void TakeFirst(std::optional<uint64_t>* to, std::optional<uint64_t> from) {
@@ -214,21 +233,16 @@ void SandboxGroup::Kill() const {
 
 bool SandboxGroup::Remove() {
   entries_.clear();
-  std::erase_if(groups_, [](const Group& group) {
-    return rmdir(group.path.c_str()) == 0 || errno == ENOENT;
-  });
+  std::erase_if(groups_, [](const Group& group) { return RemoveGroup(group.path); });
   return groups_.empty();
 }
 
 std::vector<std::string> GroupNames(const CgroupLayout& layout, const std::string& prefix) {
   std::set<std::string> names;
   for (const auto& [parent, version] : Parents(layout)) {
-    DIR* directory = opendir(parent.c_str());
-    if (directory == nullptr) continue;
-    while (const dirent* entry = readdir(directory)) {
-      if (std::string_view(entry->d_name).starts_with(prefix)) names.insert(entry->d_name);
+    for (const std::string& name : Below(parent)) {
+      if (name.starts_with(prefix)) names.insert(name);
     }
-    closedir(directory);
   }
   return {names.begin(), names.end()};
 }
