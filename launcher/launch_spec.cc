@@ -52,7 +52,12 @@ enum IsolationTag : uint16_t {
   kPids = 8,
   kDiskBytes = 9,
 };
-enum VolumeTag : uint16_t { kVolumeSource = 1, kVolumeTarget = 2, kVolumeReadOnly = 3 };
+enum VolumeTag : uint16_t {
+  kVolumeSource = 1,
+  kVolumeTarget = 2,
+  kVolumeReadOnly = 3,
+  kVolumeBeneath = 4,
+};
 
 std::string EncodeEnv(const EnvVar& variable) {
   TlvWriter out;
@@ -98,6 +103,7 @@ std::string EncodeVolume(const Volume& volume) {
   out.Bytes(kVolumeSource, volume.source);
   out.Bytes(kVolumeTarget, volume.target);
   out.Number(kVolumeReadOnly, volume.read_only);
+  out.Bytes(kVolumeBeneath, volume.beneath);
   return out.Take();
 }
 
@@ -109,6 +115,7 @@ bool DecodeVolume(std::string_view bytes, Volume* volume) {
     if (field.tag == kVolumeSource) volume->source = field.String();
     if (field.tag == kVolumeTarget) volume->target = field.String();
     if (field.tag == kVolumeReadOnly) volume->read_only = field.Number() != 0;
+    if (field.tag == kVolumeBeneath) volume->beneath = field.String();
   }
   return reader.ok();
 }
@@ -282,7 +289,7 @@ void CheckIsolation(const IsolationSpec& isolation, std::vector<std::string>* wr
     wrong->push_back("isolation.root: not an absolute path");
   }
   for (const Volume& volume : isolation.volumes) {
-    if (!IsAbsolute(volume.source) || !IsAbsolute(volume.target)) {
+    if (!IsAbsolute(volume.source) || !IsAbsolute(volume.target) || !IsAbsolute(volume.beneath)) {
       wrong->push_back("isolation.volumes: not absolute paths");
     }
   }

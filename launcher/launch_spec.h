@@ -59,13 +59,14 @@ enum class IsolationKind : uint8_t {
   kBubblewrap = 2,  // namespaces of its own, set up by bwrap(1)
 };
 
-// A directory or file of the host that the command sees at `target`. Both are absolute. Who may
-// name which is the client's business; that `source` is not changed for a link on the way is the
-// launcher's.
+// A directory or file of the host that the command sees at `target`. All are absolute. Which are
+// allowed is the client's business; that no link leads from `source` out of `beneath`, which it
+// lies in, is the launcher's.
 struct Volume {
   std::string source;
   std::string target;
   bool read_only = true;
+  std::string beneath;
 
   friend bool operator==(const Volume&, const Volume&) = default;
 };

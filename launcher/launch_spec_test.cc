@@ -35,11 +35,12 @@ LaunchSpec MakeSpec() {
   spec.log_bytes_max = 1ull << 40;
   spec.overflow = OverflowPolicy::kBlock;
   spec.final_drain_ms = 0;
-  spec.isolation = {.kind = IsolationKind::kBubblewrap,
-                    .host_network = true,
-                    .root = "/srv/alpine",
-                    .read_only_root = false,
-                    .volumes = {{"/data", "/mnt/data", true}, {"/out", "/out", false}}};
+  spec.isolation = {
+      .kind = IsolationKind::kBubblewrap,
+      .host_network = true,
+      .root = "/srv/alpine",
+      .read_only_root = false,
+      .volumes = {{"/data/x", "/mnt/data", true, "/data"}, {"/out", "/out", false, "/"}}};
   spec.limits = {.cpu_millis = 500, .memory_bytes = 1 << 28, .pids = 100, .disk_bytes = 1 << 20};
   return spec;
 }

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "base/core/file_io.h"
+#include "launcher/isolation/init.h"
 #include "launcher/server.h"
 
 namespace boxkeeper::launcher {
@@ -151,4 +152,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace boxkeeper::launcher
 
-int main(int argc, char** argv) { return boxkeeper::launcher::Main(argc, argv); }
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "--init") boxkeeper::launcher::RunInit(argc, argv);
+  return boxkeeper::launcher::Main(argc, argv);
+}

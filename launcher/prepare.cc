@@ -139,6 +139,12 @@ void RemoveSecretFiles(const std::vector<std::string>& paths, const Account& acc
   for (const std::string& path : paths) RemoveSecretFile(workdir, path.c_str());
 }
 
+bool HasSecrets(const LaunchSpec& spec) {
+  return !spec.secret_env.empty() ||
+         std::any_of(spec.files.begin(), spec.files.end(),
+                     [](const LaunchFile& file) { return file.secret; });
+}
+
 bool MakeArguments(const SandboxPlace& place, const LaunchSpec& spec, const Account& account,
                    std::vector<std::string>* argv, std::string* error) {
   const Command& command = spec.command;

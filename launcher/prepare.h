@@ -48,6 +48,9 @@ bool WriteFiles(const LaunchSpec& spec, const Account& account, int workdir, std
 // the spec's.
 void RemoveSecretFiles(const std::vector<std::string>& paths, const Account& account, int workdir);
 
+// Whether the command's memory will hold secrets.
+bool HasSecrets(const LaunchSpec& spec);
+
 // The program and its arguments; writes the script of a kScript command into the sandbox.
 bool MakeArguments(const SandboxPlace& place, const LaunchSpec& spec, const Account& account,
                    std::vector<std::string>* argv, std::string* error);

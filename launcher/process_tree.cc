@@ -84,14 +84,23 @@ int StopAndKill(Tree& tree) {
   return tree.Signal(SIGKILL);
 }
 
-}  // namespace
-
-int SignalDescendants(int signal, const std::set<pid_t>& spared) {
-  Tree tree(getpid(), spared);
+int SignalOnce(Tree& tree, int signal) {
   tree.Extend();
   const int reached = tree.Signal(signal);
   if (signal != SIGKILL) tree.Signal(SIGCONT);
   return reached;
+}
+
+}  // namespace
+
+int SignalDescendants(int signal, const std::set<pid_t>& spared) {
+  Tree tree(getpid(), spared);
+  return SignalOnce(tree, signal);
+}
+
+int SignalDescendantsOf(pid_t root, int signal) {
+  Tree tree(root, {});
+  return SignalOnce(tree, signal);
 }
 
 int KillDescendants(const std::set<pid_t>& spared) {

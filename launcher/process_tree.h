@@ -19,7 +19,9 @@ int SignalDescendants(int signal, const std::set<pid_t>& spared = {});
 // ones, ends the caller's loop.
 int KillDescendants(const std::set<pid_t>& spared = {});
 
-// The same for the descendants of `root`, a process that the caller holds a pidfd of.
+// Both for the descendants of `root`, a process that the caller holds a pidfd of, or has not
+// reaped.
+int SignalDescendantsOf(pid_t root, int signal);
 int KillDescendantsOf(pid_t root);
 
 // Kills every process that was started with BOXKEEPER_SANDBOX=`sandbox_id` in its environment, and

@@ -9,7 +9,8 @@
 //
 // Each is a frame of magic "BKLR", kind u16, version u16, length u32 of the payload, CRC32C u32 of
 // the 12 bytes before and the payload, then the payload (TLV). Written beside and renamed. Bytes
-// after the payload are ignored. Why none is synced before it is told: docs/adr/0003-boxlaunch-records.md.
+// after the payload are ignored. Why none is synced before it is told:
+// docs/adr/0003-boxlaunch-records.md.
 #pragma once
 
 #include <cstdint>

@@ -118,6 +118,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
   arguments.open_files = options_.open_files;
   arguments.self = options_.self;
   arguments.reset_oom_score_adj = options_.reset_oom_score_adj;
+  arguments.isolation = options_.isolation;
   arguments.cgroups = options_.cgroups;
   arguments.group_name = options_.group_prefix + info.id;
   arguments.directory = directories_.OpenOne(info.id);

@@ -14,6 +14,7 @@
 #include "launcher/account.h"
 #include "launcher/cgroup/layout.h"
 #include "launcher/event_loop.h"
+#include "launcher/isolation/host.h"
 #include "launcher/journal.h"
 #include "launcher/protocol.h"
 #include "launcher/records.h"
@@ -46,8 +47,9 @@ class Sandboxes {
     rlimit open_files{};  // for commands
     Account self;         // likewise, unless the launch spec names a user
     bool reset_oom_score_adj = false;
-    CgroupLayout cgroups;      // for limits
-    std::string group_prefix;  // of the names of this launcher's control groups
+    const IsolationHost* isolation = nullptr;  // outlives this
+    CgroupLayout cgroups;                      // for limits
+    std::string group_prefix;                  // of the names of this launcher's control groups
   };
   struct Counts {
     uint32_t created = 0, running = 0, ended = 0, unknown = 0;

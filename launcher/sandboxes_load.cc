@@ -80,6 +80,10 @@ void Sandboxes::LoadOne(const std::string& id, bool same_boot) {
     info.exec_id = exit.exec_id;
     info.started_unix_ns = exit.started_unix_ns;
     info.started_boot_ns = exit.started_boot_ns;
+    PidRecord pid;
+    ReadRecord(directory.get(), kPidFile, &pid);
+    info.isolation = pid.isolation;
+    info.limits = pid.limits;
     return;
   }
   // After a power loss any record may be missing or empty, so what an earlier boot left is judged

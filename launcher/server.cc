@@ -98,6 +98,14 @@ void Server::FindAbilities(Sandboxes::Options* options) {
   if (options_.own_cgroup) LeaveServiceGroup(DetectCgroups(), getppid(), Tag());
   options->cgroups = DelegateUnified(getppid());
   DescribeLimits(options->cgroups, &abilities_);
+  isolation_.Prepare(options->launch_path, directory_.get());
+  options->isolation = &isolation_;
+  abilities_.bubblewrap = isolation_.ability();
+  if (abilities_.bubblewrap.can()) {
+    abilities_.disk.how = "tmpfs";
+  } else {
+    abilities_.disk.why_not = "it needs isolation: " + abilities_.bubblewrap.why_not;
+  }
   options->group_prefix = "boxkeeper-" + Tag() + "-";
 }
 

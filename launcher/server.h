@@ -9,6 +9,7 @@
 #include "base/core/unique_fd.h"
 #include "launcher/connection.h"
 #include "launcher/event_loop.h"
+#include "launcher/isolation/host.h"
 #include "launcher/journal.h"
 #include "launcher/protocol.h"
 #include "launcher/sandboxes.h"
@@ -62,6 +63,7 @@ class Server {
 
   const Options options_;
   const std::string boot_id_;
+  IsolationHost isolation_;
   Abilities abilities_;
   const uint64_t started_ns_;
   EventLoop loop_;

@@ -146,7 +146,7 @@ TEST(ServerTest, NothingIsLeftOpenInASupervisor) {
     const std::string target = std::filesystem::read_symlink(entry).string();
     EXPECT_EQ(target.find("launch/lock"), std::string::npos);
     EXPECT_FALSE(target.starts_with("socket:")) << target;
-    EXPECT_EQ(target.find("memfd"), std::string::npos) << target;
+    EXPECT_EQ(target.find("launch-spec"), std::string::npos) << target;
   }
 }
 

@@ -116,6 +116,9 @@ int Child(void* argument) {
   if (fchdir(request.workdir) != 0) return Fail(shared, "workdir");
   umask(022);
   if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) return Fail(shared, "stdio");
+  for (const int fd : request.inherited) {
+    if (fcntl(fd, F_SETFD, 0) != 0) return Fail(shared, "stdio");
+  }
   UnblockSignals();
   return Exec(shared);
 }

@@ -24,6 +24,7 @@ struct SpawnRequest {
   bool forbid_core = false;        // its memory holds secrets
   rlimit open_files{};             // the limit to give it
   uint64_t address_space = 0;      // likewise RLIMIT_AS; 0 = leave it
+  std::vector<int> inherited;      // descriptors that it keeps, under their numbers
   std::vector<int> group_entries;  // cgroup.procs of the control groups to run in
   int oom_score_adj = 0;           // to write if `set_oom_score_adj`
   bool set_oom_score_adj = false;
@@ -37,7 +38,8 @@ struct SpawnResult {
 };
 
 // Returns when exec has succeeded or failed; a failed child is reaped already. The process has: its
-// own session and group, only descriptors 0 to 2, no blocked signal, umask 022, the account's ids
+// own session and group, only descriptors 0 to 2 and
+// the inherited ones, no blocked signal, umask 022, the account's ids
 // and groups, and dies with its parent (PR_SET_PDEATHSIG). The calling process must have one
 // thread, all signals blocked, and every disposition the default, which the command inherits.
 SpawnResult Spawn(const SpawnRequest& request);

@@ -20,6 +20,8 @@
 #include "base/core/file_io.h"
 #include "base/core/proc.h"
 #include "launcher/event_loop.h"
+#include "launcher/isolation/bubblewrap.h"
+#include "launcher/isolation/isolated_command.h"
 #include "launcher/launch_spec.h"
 #include "launcher/limiter.h"
 #include "launcher/prepare.h"
@@ -37,6 +39,10 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kLeftoverGraceMs = 2'000;
 // While killing: how soon to look for processes that a pass has missed.
 constexpr uint64_t kKillRetryNs = 10 * kMillisecond;
+// An isolated tree gets so long to be killed without its init.
+constexpr uint64_t kKillInitNs = 320 * kMillisecond;
+// And its init so long, after that of its leftovers, to leave.
+constexpr uint64_t kInitMarginMs = 1'000;
 constexpr uint64_t kKillRetryNsMax = 1'000 * kMillisecond;
 // While output cannot be written: how soon to try again.
 constexpr uint64_t kStallRetryNs = 200 * kMillisecond;
@@ -72,6 +78,9 @@ class Supervisor {
   bool ReadSpec(LaunchSpec* spec, std::string* error);
   bool FindUser(const std::string& user, std::string* error);
   bool SpawnCommand(LaunchSpec& spec, std::string* error);
+  bool SpawnIsolated(const LaunchSpec& spec, std::string* error);
+  void FindInside();
+  void NoteSecretPath(const std::string& path);
   bool WatchEverything(std::string* error);
   void ReserveExitRecord();
   void FinishUnstarted(const std::string& error);
@@ -84,6 +93,9 @@ class Supervisor {
   void Stop(uint64_t grace_ms);
   void Kill();
   void Reap();
+  void OnMainEnded(int wait_status);
+  void OnInitReport();
+  void OnSandboxGone();
   void AddUsage(const rusage& usage);
   void OnReadable(size_t stream);
   void PauseStream(size_t stream);
@@ -114,7 +126,12 @@ class Supervisor {
   uint64_t grace_ms_ = 0;
   uint64_t final_drain_ms_ = 0;
 
-  pid_t command_ = -1;
+  bool isolated_ = false;
+  bool start_unknown_ = false;
+  IsolatedCommand sandbox_;  // if isolated, with the next two
+  pid_t init_ = -1;
+  pid_t inside_ = -1;
+  pid_t command_ = -1;  // our child: the command, or bwrap
   base::UniqueFd command_pidfd_;
   bool main_reaped_ = false;
   bool tree_gone_ = false;
@@ -146,12 +163,14 @@ bool Supervisor::ReadSpec(LaunchSpec* spec, std::string* error) {
   const bool read = ReadSealedMemfd(arguments_.memfd.get(), &bytes, error) &&
                     DecodeLaunchSpec(bytes, spec, error);
   base::WipeString(bytes);
-  arguments_.memfd.Reset();
   if (!read) return false;
   for (const std::string& wrong : ValidateLaunchSpec(*spec)) {
     *error += (error->empty() ? "" : "; ") + wrong;
   }
-  if (spec->isolation.kind != IsolationKind::kNone) *error += "this boxlaunch cannot isolate";
+  isolated_ = spec->isolation.kind != IsolationKind::kNone;
+  if (isolated_ && !arguments_.isolation->ability().can()) {
+    *error += "cannot isolate: " + arguments_.isolation->ability().why_not;
+  }
   if (spec->limits.disk_bytes > 0 && spec->isolation.kind == IsolationKind::kNone) {
     *error += "limit disk cannot be applied: an ordinary process writes to the host's file systems";
   }
@@ -162,9 +181,10 @@ bool Supervisor::Prepare(std::string* error) {
   LaunchSpec spec;
   const bool prepared = ReadSpec(&spec, error) && WatchEverything(error) &&
                         FindUser(spec.user, error) && spool_.Open(spec, error) &&
-                        SpawnCommand(spec, error);
+                        (isolated_ ? SpawnIsolated(spec, error) : SpawnCommand(spec, error));
+  arguments_.memfd.Reset();
   for (const LaunchFile& file : spec.files) {
-    if (file.secret) secret_paths_.push_back(file.path);
+    if (file.secret) NoteSecretPath(file.path);
   }
   run_timeout_ms_ = spec.run_timeout_ms;
   grace_ms_ = spec.grace_ms;
@@ -190,8 +210,15 @@ bool Supervisor::WatchEverything(std::string* error) {
 
 bool Supervisor::FindUser(const std::string& user, std::string* error) {
   if (!user.empty()) return FindAccount(user, &account_, error);
-  account_ = arguments_.self;
+  account_ = isolated_ ? arguments_.isolation->DefaultAccount(arguments_.self) : arguments_.self;
   return true;
+}
+
+// Of an isolated command only what lies in the work directory is anywhere but in its memory.
+void Supervisor::NoteSecretPath(const std::string& path) {
+  if (!isolated_ || path[0] != '/') return secret_paths_.push_back(path);
+  const std::string work = std::string(kInsideWork) + "/";
+  if (path.starts_with(work)) secret_paths_.push_back(path.substr(work.size()));
 }
 
 bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
@@ -209,9 +236,7 @@ bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   request.stderr_fd = spool_.write_end(1);
   request.workdir = workdir_.get();
   request.account = account_;
-  request.forbid_core =
-      !spec.secret_env.empty() || std::any_of(spec.files.begin(), spec.files.end(),
-                                              [](const LaunchFile& file) { return file.secret; });
+  request.forbid_core = HasSecrets(spec);
   request.open_files = arguments_.open_files;
   request.set_oom_score_adj = arguments_.reset_oom_score_adj;
   if (!limiter_.Apply(spec.limits, arguments_.cgroups, arguments_.group_name, error)) return false;
@@ -230,6 +255,98 @@ bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   return true;
 }
 
+// Waits until the init inside has told whether the command began. A stop meanwhile is the
+// launcher's to carry out: it kills what we have started, which ends the wait.
+bool Supervisor::SpawnIsolated(const LaunchSpec& spec, std::string* error) {
+  LaunchSpec own_work;  // the host's side of /work
+  workdir_ = OpenWorkdir(place_, own_work, account_, error);
+  if (!workdir_.valid()) return false;
+  if (!limiter_.Apply(spec.limits, arguments_.cgroups, arguments_.group_name, error)) return false;
+  IsolatedRequest request;
+  request.host = arguments_.isolation;
+  request.spec = &spec;
+  request.memfd = arguments_.memfd.get();
+  request.stdin_fd = arguments_.input.get();
+  request.stdout_fd = spool_.write_end(0);
+  request.stderr_fd = spool_.write_end(1);
+  request.account = account_;
+  request.work_path = place_.path + "/" + kWorkDirectory;
+  request.sandbox_id = place_.id;
+  request.open_files = arguments_.open_files;
+  request.group_entries = limiter_.entries();
+  request.set_oom_score_adj = arguments_.reset_oom_score_adj;
+  const bool spawned = sandbox_.Spawn(request, error);
+  limiter_.OnSpawned();
+  if (!spawned) return false;
+  command_ = sandbox_.pid();
+  const std::optional<InitReport> first = sandbox_.AwaitStart();
+  if (first && first->word == InitWord::kStarted) {
+    FindInside();
+    loop_.Add(sandbox_.report_fd(), EPOLLIN, [this](uint32_t) { OnInitReport(); });
+    return true;
+  }
+  while (waitpid(command_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (first) {
+    *error = first->text +
+             (first->value != 0 ? std::string(": ") + std::strerror(first->value) : std::string());
+  } else {
+    *error = sandbox_.Complaint();
+    // Killed, perhaps between the command's exec and the word of it.
+    start_unknown_ = error->empty();
+    if (start_unknown_) *error = "the sandbox was killed before it told whether the command began";
+  }
+  return false;
+}
+
+// The init is the only child of bwrap, and the command the first of the init's.
+void Supervisor::FindInside() {
+  for (const pid_t init : base::ChildrenOf(command_)) {
+    init_ = init;
+    for (const pid_t child : base::ChildrenOf(init)) {
+      inside_ = child;
+      command_pidfd_.Reset(base::PidfdOpen(child));
+      return;
+    }
+  }
+}
+
+void Supervisor::OnInitReport() {
+  while (const std::optional<InitReport> report = sandbox_.Next()) {
+    if (report->word != InitWord::kEnded || main_reaped_) continue;
+    exit_.leftovers_killed = report->text == "leftovers";
+    OnMainEnded(report->value);
+    // The init ends what is left; this is for one that cannot.
+    loop_.At(Now() + (kLeftoverGraceMs + kInitMarginMs) * kMillisecond, [this] {
+      if (!finished_) Kill();
+    });
+    break;
+  }
+  if (main_reaped_ || sandbox_.ended()) loop_.Remove(sandbox_.report_fd());
+}
+
+void Supervisor::OnMainEnded(int wait_status) {
+  main_reaped_ = true;
+  exit_.kind = EndKind::kExited;
+  exit_.wait_status = wait_status;
+  exit_.ended_unix_ns = base::UnixNs();
+  exit_.ended_boot_ns = Now();
+}
+
+// bwrap is gone, and with it all that was inside.
+void Supervisor::OnSandboxGone() {
+  OnInitReport();
+  if (main_reaped_) return;
+  // Nobody saw the command's end. Killed by us, or at the memory limit, it was by this signal.
+  OnMainEnded(SIGKILL);
+  if (killing_) return;
+  limiter_.Account(/*killed_by_us=*/false, &exit_);
+  if (exit_.oom_killed) return;
+  exit_.kind = EndKind::kSupervisorLost;
+  exit_.wait_status = 0;
+  exit_.error = "the sandbox was killed from outside";
+}
+
 // The launcher, whose client waits, hears of the start first; it can do without the start times in
 // ticks, which only a later launcher needs.
 void Supervisor::OnStarted() {
@@ -238,14 +355,15 @@ void Supervisor::OnStarted() {
   exit_.user_code_started = UserCodeStarted::kYes;
   PidRecord record;
   record.supervisor_pid = static_cast<uint32_t>(getpid());
-  record.command_pid = static_cast<uint32_t>(command_);
+  const pid_t command = isolated_ ? inside_ : command_;
+  record.command_pid = static_cast<uint32_t>(std::max(command, 0));
   record.started_unix_ns = exit_.started_unix_ns;
   record.started_boot_ns = exit_.started_boot_ns;
-  record.isolation = "none";
+  record.isolation = isolated_ ? "bubblewrap" : "none";
   record.limits = limiter_.text();
   Notify(NoticeKind::kStarted, EncodeRecord(record));
   // Not reaped yet, so /proc still shows it even if it has ended.
-  if (const auto stat = base::ReadProcStat(command_)) {
+  if (const auto stat = base::ReadProcStat(command)) {
     record.command_start_ticks = stat->start_ticks;
   }
   if (const auto stat = base::ReadProcStat(getpid())) {
@@ -305,7 +423,13 @@ void Supervisor::Stop(uint64_t grace_ms) {
   kill_at_ = at;
   loop_.Cancel(kill_timer_);
   kill_timer_ = loop_.At(at, [this] { Kill(); });
-  if (first) SignalDescendants(SIGTERM);
+  if (!first) return;
+  // bwrap and the init are no part of what is asked to end.
+  if (isolated_) {
+    SignalDescendantsOf(init_, SIGTERM);
+  } else {
+    SignalDescendants(SIGTERM);
+  }
 }
 
 // Again and again until nothing is left; each end of a child may also bring the proof.
@@ -313,8 +437,13 @@ void Supervisor::Kill() {
   if (tree_gone_) return;
   killing_ = true;
   killed_main_ = killed_main_ || !main_reaped_;
-  limiter_.Kill();
-  KillDescendants();
+  if (isolated_ && kill_retry_ns_ < kKillInitNs) {
+    // First what is inside, so that the init can tell how it ended.
+    KillDescendantsOf(init_);
+  } else {
+    limiter_.Kill();
+    KillDescendants();
+  }
   loop_.Cancel(kill_timer_);
   kill_timer_ = loop_.At(Now() + kill_retry_ns_, [this] { Kill(); });
   kill_retry_ns_ = std::min(kill_retry_ns_ * 2, kKillRetryNsMax);
@@ -341,12 +470,12 @@ void Supervisor::Reap() {
     }
     if (pid <= 0) break;
     AddUsage(usage);
-    if (pid != command_ || main_reaped_) continue;
-    main_reaped_ = true;
-    exit_.kind = EndKind::kExited;
-    exit_.wait_status = status;
-    exit_.ended_unix_ns = base::UnixNs();
-    exit_.ended_boot_ns = Now();
+    if (pid != command_) continue;
+    if (isolated_) {
+      OnSandboxGone();
+    } else if (!main_reaped_) {
+      OnMainEnded(status);
+    }
   }
   OnTreeMayHaveChanged();
 }
@@ -360,7 +489,7 @@ void Supervisor::OnTreeMayHaveChanged() {
     Drain();
     return;
   }
-  if (exit_.leftovers_killed) return;
+  if (exit_.leftovers_killed || isolated_) return;
   exit_.leftovers_killed = true;
   Stop(std::min(grace_ms_, kLeftoverGraceMs));
 }
@@ -436,8 +565,8 @@ void Supervisor::Finish() {
 }
 
 void Supervisor::FinishUnstarted(const std::string& error) {
-  exit_.kind = EndKind::kStartFailed;
-  exit_.user_code_started = UserCodeStarted::kNo;
+  exit_.kind = start_unknown_ ? EndKind::kSupervisorLost : EndKind::kStartFailed;
+  exit_.user_code_started = start_unknown_ ? UserCodeStarted::kUnknown : UserCodeStarted::kNo;
   exit_.tree_fenced = true;
   exit_.error = error.substr(0, kErrorBytesMax);
   exit_.ended_unix_ns = base::UnixNs();
@@ -493,10 +622,11 @@ void Supervisor::Notify(NoticeKind kind, const std::string& record) {
 
 // Leaves open only what a supervisor needs; the launcher's sockets and lock must not live on here.
 void CloseOthers(const SupervisorArguments& arguments) {
-  std::array<unsigned, 4> kept = {static_cast<unsigned>(arguments.directory.get()),
-                                  static_cast<unsigned>(arguments.memfd.get()),
-                                  static_cast<unsigned>(arguments.notices.get()),
-                                  static_cast<unsigned>(arguments.input.get())};
+  std::vector<unsigned> kept = {static_cast<unsigned>(arguments.directory.get()),
+                                static_cast<unsigned>(arguments.memfd.get()),
+                                static_cast<unsigned>(arguments.notices.get()),
+                                static_cast<unsigned>(arguments.input.get())};
+  for (const int fd : arguments.isolation->descriptors()) kept.push_back(static_cast<unsigned>(fd));
   std::sort(kept.begin(), kept.end());
   unsigned first = 3;
   for (const unsigned fd : kept) {

@@ -8,6 +8,7 @@
 #include "base/core/unique_fd.h"
 #include "launcher/account.h"
 #include "launcher/cgroup/layout.h"
+#include "launcher/isolation/host.h"
 
 namespace boxkeeper::launcher {
 
@@ -23,8 +24,9 @@ struct SupervisorArguments {
   Account self;                // whom a command runs as that names no user
   rlimit open_files{};         // for the command
   bool reset_oom_score_adj = false;
-  CgroupLayout cgroups;    // for limits
-  std::string group_name;  // of the control groups to make if there are any
+  const IsolationHost* isolation = nullptr;  // outlives it
+  CgroupLayout cgroups;                      // for limits
+  std::string group_name;                    // of the control groups to make if there are any
 };
 
 // Runs the command of the launch spec to its end, writes the exit record, and ends the process.

@@ -1,0 +1,27 @@
+// `boxlaunch --init`: the first process of a sandbox. Drops what rights are left, puts the files
+// there, runs the command, reaps, and tells the supervisor outside (init_link.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/account.h"
+
+namespace boxkeeper::launcher {
+
+// Descriptors that it inherits, and who the command runs as.
+struct InitArguments {
+  int spec = -1;    // the sealed launch spec
+  int report = -1;  // write end of the pipe to the supervisor
+  int output = -1;  // the command's stderr (bwrap's own complaints go elsewhere)
+  Account account;
+  std::string sandbox_id;
+};
+
+// The command line that ParseInit reads. Nothing secret is in it.
+std::vector<std::string> InitCommandLine(const InitArguments& arguments);
+
+// For a main() whose first argument is "--init". Never returns.
+[[noreturn]] void RunInit(int argc, char** argv);
+
+}  // namespace boxkeeper::launcher
