@@ -83,8 +83,8 @@ TEST_F(LimitsTest, AKillThatIsNotTheLimitsIsNoOom) {
 TEST_F(LimitsTest, AForkAboveThePidsLimitFails) {
   if (!InGroup(abilities().pids)) GTEST_SKIP() << abilities().pids.why_not;
   LaunchSpec spec = Python("p",
-                           "import os, time, errno\nn = 1\n"
-                           "try:\n  while n < 100:\n    if os.fork() == 0: time.sleep(1000)\n"
+                           "import os, signal, errno\nn = 1\n"
+                           "try:\n  while n < 100:\n    if os.fork() == 0: signal.pause()\n"
                            "    n += 1\nexcept OSError as e: print(n, e.errno == errno.EAGAIN)\n");
   spec.limits.pids = 10;
   const ExitRecord exit = harness_.RunToEnd("p", spec);
@@ -141,9 +141,9 @@ TEST_F(LimitsTest, EachAbilityIsThereOrSaysWhyNot) {
 
 TEST_F(LimitsTest, AccountsGoOnWithoutTheLauncher) {
   if (!InGroup(abilities().memory)) GTEST_SKIP() << abilities().memory.why_not;
-  LaunchSpec spec = Python(
-      "r",
-      std::string("import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n") + kEat);
+  LaunchSpec spec =
+      harness_.Shell("r", "while ! test -e go; do sleep 0.01; done; exec python3 -c \"" +
+                              std::string(kEat) + "\"");
   spec.limits.memory_bytes = 64 * kMiB;
   harness_.Run("r", spec);
   harness_.KillLauncher();
@@ -205,10 +205,10 @@ class ReadOnlyGroupsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "mounting needs root";
-    harness_.StartLauncher({},
-                           {"/usr/bin/unshare", "--mount", "/bin/sh", "-c",
-                            "grep -E ' cgroup2? ' /proc/mounts | while read -r device point rest; "
-                            "do mount -o remount,bind,ro \"$point\"; done; exec \"$0\" \"$@\""});
+    const std::string script =
+        "grep -E ' cgroup2? ' /proc/mounts | while read -r device point rest; "
+        "do mount -o remount,bind,ro \"$point\"; done; exec \"$0\" \"$@\"";
+    harness_.StartLauncher({}, {"/usr/bin/unshare", "--mount", "/bin/sh", "-c", script});
   }
   Harness harness_;
 };

@@ -82,7 +82,11 @@ std::vector<std::string> Below(const std::string& group) {
 bool RemoveGroup(const std::string& path) {
   if (rmdir(path.c_str()) == 0 || errno == ENOENT) return true;
   bool emptied = false;
-  for (const std::string& name : Below(path)) emptied = RemoveGroup(path + "/" + name) || emptied;
+  for (const std::string& name : Below(path)) {
+    std::string below = path;
+    below.append("/").append(name);
+    emptied = RemoveGroup(below) || emptied;
+  }
   return emptied && rmdir(path.c_str()) == 0;
 }
 
@@ -176,7 +180,8 @@ bool SandboxGroup::Create(const CgroupLayout& layout, const std::string& name,
 SandboxGroup SandboxGroup::Find(const CgroupLayout& layout, const std::string& name) {
   SandboxGroup found;
   for (const auto& [parent, version] : Parents(layout)) {
-    const std::string path = parent + "/" + name;
+    std::string path = parent;
+    path.append("/").append(name);
     if (Exists(path)) found.groups_.push_back({.path = path, .version = version});
   }
   return found;
