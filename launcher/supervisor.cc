@@ -340,7 +340,7 @@ void Supervisor::OnSandboxGone() {
   // Nobody saw the command's end. Killed by us, or at the memory limit, it was by this signal.
   OnMainEnded(SIGKILL);
   if (killing_) return;
-  limiter_.Account(/*killed_by_us=*/false, &exit_);
+  launcher::AddUsage(limiter_.Usage(), /*killed_by_us=*/false, &exit_);
   if (exit_.oom_killed) return;
   exit_.kind = EndKind::kSupervisorLost;
   exit_.wait_status = 0;
