@@ -70,7 +70,7 @@ void Engine::DispatchOne(ProviderState& provider, TaskRow& row) {
   sandbox.set_attempt(row.status.attempt() + 1);
   sandbox.set_state(rec::SandboxRecord::CREATE_INTENDED);
   sandbox.set_epoch(epoch_);
-  sandbox.set_shard(ShardOf(row.key));
+  sandbox.set_shard(ShardOf(*row.key));
   WriteSandbox(std::move(sandbox));
   Move(row, TaskEvent::kDispatched, [&id](rec::TaskStatus& status) {
     status.set_attempt(status.attempt() + 1);
@@ -105,7 +105,7 @@ void Engine::Expire(TaskRow& row) {
 
 std::string Engine::WaitingFor(const TaskRow& row) {
   if (row.state() != v1::TASK_STATE_QUEUED) return "";
-  const KeyEntry* key = table_.FindKey(row.key);
+  const KeyEntry* key = table_.FindKey(*row.key);
   if (key != nullptr && key->live != row.generation) {
     const TaskRow* live = table_.Find(key->live);
     if (live != nullptr) return absl::StrCat("predecessor ", live->id.ToString());

@@ -107,7 +107,7 @@ rec::TaskStatus Engine::CopyStatus(const TaskRow& row) const {
 }
 
 void Engine::WakeSuccessor(const TaskRow& row) {
-  const KeyEntry* key = table_.FindKey(row.key);
+  const KeyEntry* key = table_.FindKey(*row.key);
   TaskRow* next = key == nullptr ? nullptr : table_.Find(key->live);
   if (next != nullptr && next->state() == v1::TASK_STATE_QUEUED) Enlist(*next);
 }
@@ -242,7 +242,7 @@ void Engine::OnTimer(int64_t subject, TimerKind kind) {
       }
       return;
     case TimerKind::kHandover: {
-      const KeyEntry* key = table_.FindKey(row->key);
+      const KeyEntry* key = table_.FindKey(*row->key);
       TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
       if (live == nullptr || live == row) return;
       CancelRow(*live, MakeStop(*live, v1::REASON_CANCELLED,

@@ -62,7 +62,7 @@ v1::Task Engine::BuildView(const TaskRow& row, const rec::Accepted& accepted,
   task.set_id(row.id.ToString());
   task.set_submission_id(row.submission_id.id.ToUuid());
   *task.mutable_key() = accepted.key();
-  task.set_key_string(row.key);
+  task.set_key_string(*row.key);
   task.set_owner(row.owner->name);
   task.set_generation(row.generation);
   task.set_state(state);
@@ -104,7 +104,7 @@ v1::Task Engine::BuildView(const TaskRow& row, const rec::Accepted& accepted,
   }
   if (as_of != nullptr) return task;
   task.set_waiting_for(WaitingFor(row));
-  const KeyEntry* key = table_.FindKey(row.key);
+  const KeyEntry* key = table_.FindKey(*row.key);
   if (key != nullptr && key->live == row.generation) {
     if (const TaskRow* successor = table_.Find(key->successor))
       task.set_successor_id(successor->id.ToString());
@@ -132,7 +132,7 @@ asio::awaitable<absl::StatusOr<v1::Task>> Engine::GetTask(v1::GetTaskRequest req
   if (request.generation() != 0) {
     TaskRow* exact = table_.Find(request.generation());
     const bool same_key = exact != nullptr && request.task().has_key() &&
-                          exact->key == base::KeyString(request.task().key());
+                          *exact->key == base::KeyString(request.task().key());
     row = same_key ? exact : nullptr;
   }
   if (row == nullptr) {
@@ -147,7 +147,7 @@ asio::awaitable<absl::StatusOr<v1::Task>> Engine::GetTask(v1::GetTaskRequest req
 
 bool Engine::Matches(const TaskRow& row, const v1::TaskFilter& filter,
                      const rec::Accepted* accepted) const {
-  if (!row.key.starts_with(filter.key_prefix())) return false;
+  if (!row.key->starts_with(filter.key_prefix())) return false;
   if (filter.has_owner() && filter.owner() != row.owner->name) return false;
   if (!filter.states().empty()) {
     bool any = false;

@@ -261,7 +261,7 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   v1::Task task;
   task.set_id(row.id.ToString());
   task.set_submission_id(row.submission_id.id.ToUuid());
-  task.set_key_string(row.key);
+  task.set_key_string(*row.key);
   task.set_generation(row.generation);
   task.set_state(row.state());
   task.set_reason(status.reason());

@@ -174,7 +174,7 @@ asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> Engine::CancelTasks(
       continue;
     }
     // A key means the live task and its successor: the successor first, or it would start.
-    const KeyEntry* key = ref.has_key() ? table_.FindKey(row->key) : nullptr;
+    const KeyEntry* key = ref.has_key() ? table_.FindKey(*row->key) : nullptr;
     const Generation live = key == nullptr ? 0 : key->live;
     const Generation successor = key == nullptr ? 0 : key->successor;
     if (TaskRow* waiting = table_.Find(successor)) cancel(*waiting, ref);

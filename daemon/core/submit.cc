@@ -181,7 +181,7 @@ void Engine::Enlist(TaskRow& row) {
     if (accepted + left <= deps_.clock.Boot()) return Expire(row);
     timers_.Set(row.generation, TimerKind::kStartDeadline, accepted + left);
   }
-  const KeyEntry* key = table_.FindKey(row.key);
+  const KeyEntry* key = table_.FindKey(*row.key);
   if (key != nullptr && key->live != row.generation) return ArmHandover(row);
   timers_.Clear(row.generation, TimerKind::kHandover);
   if (row.status.not_before_ms() != 0) {
@@ -205,7 +205,7 @@ void Engine::Enlist(TaskRow& row) {
 
 // The live task of the key is given `handover_grace` to end by itself; with REPLACE none.
 void Engine::ArmHandover(TaskRow& successor) {
-  const KeyEntry* key = table_.FindKey(successor.key);
+  const KeyEntry* key = table_.FindKey(*successor.key);
   TaskRow* live = table_.Find(key->live);
   if (live == nullptr || IsTerminal(live->state())) return;
   base::BootTime at = deps_.clock.Boot();

@@ -139,11 +139,12 @@ absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& ac
   row->id = {id};
   row->submission_id = {submission};
   row->digest = accepted.digest();
-  row->key = base::KeyString(accepted.key());
   row->owner = &Stream(accepted.owner());
   ++row->owner->tasks;
-  if (accepted.ByteSizeLong() <= kInlineAcceptedBytesMax)
-    row->accepted = accepted.SerializeAsString();
+  if (const size_t bytes = accepted.ByteSizeLong(); bytes <= kInlineAcceptedBytesMax) {
+    row->accepted.resize(bytes);
+    accepted.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(row->accepted.data()));
+  }
   row->accepted_position = position;
   row->status_position = position;
   row->positions.push_back(position);
@@ -154,7 +155,9 @@ absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& ac
   row->replaces = accepted.replaces();
   ReadSpec(accepted, *row);
 
-  KeyEntry& key = keys_[row->key];
+  const auto entry_of_key = keys_.try_emplace(base::KeyString(accepted.key())).first;
+  row->key = &entry_of_key->first;
+  KeyEntry& key = entry_of_key->second;
   key.kept.push_back(row->generation);
   (key.live == 0 ? key.live : key.successor) = row->generation;
   by_id_.emplace(row->id, row.get());
@@ -185,7 +188,7 @@ absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition
                      row->state()};
     AddEvent(position, entry);
   }
-  KeyEntry& key = keys_[row->key];
+  KeyEntry& key = keys_.at(*row->key);
   if (key.successor == row->generation && IsTerminal(row->state())) key.successor = 0;
   if (key.live == row->generation && IsFenced(*row)) {
     key.live = std::exchange(key.successor, 0);
@@ -340,7 +343,7 @@ void TaskTable::Remove(TaskRow& row) {
     stream.floor = std::max(stream.floor, position);
     events_.erase(it);
   }
-  auto key = keys_.find(row.key);
+  auto key = keys_.find(*row.key);
   if (key != keys_.end()) {
     // An older task of the key may outlive a newer one: a successor that was cancelled, say.
     KeyEntry& entry = key->second;
@@ -387,11 +390,11 @@ Position TaskTable::LastEventOf(const TaskRow& row) const {
 std::string TaskTable::Fingerprint() const {
   std::string out;
   for (const auto& [generation, row] : tasks_) {
-    absl::StrAppend(&out, generation, " ", row->id.ToString(), " ", row->key, " ", row->owner->name,
-                    " ", row->status.ShortDebugString(), " sealed=", row->sealed_position,
-                    " ended=", row->end_position, " records=", absl::StrJoin(row->positions, ","),
-                    "\n");
-    const KeyEntry& key = keys_.at(row->key);
+    absl::StrAppend(&out, generation, " ", row->id.ToString(), " ", *row->key, " ",
+                    row->owner->name, " ", row->status.ShortDebugString(),
+                    " sealed=", row->sealed_position, " ended=", row->end_position,
+                    " records=", absl::StrJoin(row->positions, ","), "\n");
+    const KeyEntry& key = keys_.at(*row->key);
     absl::StrAppend(&out, "  key live=", key.live, " successor=", key.successor,
                     " newest=", key.newest(), "\n");
     for (const LoggedRecord& log : row->log_records)

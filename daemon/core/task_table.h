@@ -12,6 +12,7 @@
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "base/id128.h"
 #include "boxkeeper/store/v1/records.pb.h"
@@ -60,7 +61,7 @@ struct TaskRow {
   base::TaskId id;
   base::SubmissionId submission_id;
   std::string digest;
-  std::string key;  // string form
+  const std::string* key = nullptr;  // string form; the index of keys owns it
   OwnerStream* owner = nullptr;
   std::string provider;
   std::string own_log_path;  // log.path, where the task chose one that nobody may share; else empty
@@ -173,7 +174,7 @@ class TaskTable {
   absl::btree_map<Generation, std::unique_ptr<TaskRow>> tasks_;
   absl::flat_hash_map<base::TaskId, TaskRow*> by_id_;
   absl::flat_hash_map<base::SubmissionId, TaskRow*> by_submission_;
-  absl::flat_hash_map<std::string, KeyEntry> keys_;
+  absl::node_hash_map<std::string, KeyEntry> keys_;  // rows point at their keys
   absl::flat_hash_map<std::string, TaskRow*> by_log_path_;
   absl::btree_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
   absl::btree_map<Position, EventEntry> events_;
