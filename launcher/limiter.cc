@@ -39,6 +39,7 @@ bool Limiter::Apply(const LimitsSpec& limits, const CgroupLayout& layout,
   take("cpu", limits.cpu_millis, abilities.cpu);
   take("memory", limits.memory_bytes, abilities.memory);
   take("pids", limits.pids, abilities.pids);
+  take("disk", limits.disk_bytes, {.how = "tmpfs", .why_not = ""});
   if (!error->empty()) return false;
   if (!layout.memory.usable()) {
     address_space_ = limits.memory_bytes;

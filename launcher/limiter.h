@@ -24,8 +24,8 @@ void AddUsage(const GroupUsage& usage, bool killed_by_us, ExitRecord* exit);
 
 class Limiter {
  public:
-  // Applies cpu, memory and pids; disk is the isolation's. False with `error` when one of them
-  // cannot be: then none is.
+  // Applies cpu, memory and pids; disk is the isolation's, and only named here. False with `error`
+  // when one of them cannot be: then none is.
   bool Apply(const LimitsSpec& limits, const CgroupLayout& layout, const std::string& group_name,
              std::string* error);
 
@@ -36,7 +36,8 @@ class Limiter {
   uint64_t address_space() const { return address_space_; }
   void OnSpawned() { group_.CloseEntries(); }
 
-  // To be called before a pass of kills.
+  // To be called before a pass of kills: of some, of all.
+  void LiftCpu() const { group_.LiftCpu(); }
   void Kill() const { group_.Kill(); }
 
   GroupUsage Usage() const { return group_.Usage(); }

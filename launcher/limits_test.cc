@@ -190,6 +190,55 @@ TEST(Version2Test, AGroupIsKilledCountedAndRemoved) {
   EXPECT_FALSE(SandboxGroup::Find(layout, name).exists());
 }
 
+class IsolatedLimitsTest : public LimitsTest {
+ protected:
+  void SetUp() override {
+    LimitsTest::SetUp();
+    for (const Ability& ability : {abilities().bubblewrap, abilities().cpu, abilities().memory,
+                                   abilities().pids, abilities().disk}) {
+      if (!ability.can() || ability.how == "rlimit") GTEST_SKIP() << ability.why_not;
+    }
+  }
+  LaunchSpec Isolated(LaunchSpec spec) {
+    spec.isolation.kind = IsolationKind::kBubblewrap;
+    spec.limits = {
+        .cpu_millis = 500, .memory_bytes = 128 * kMiB, .pids = 50, .disk_bytes = 32 * kMiB};
+    return spec;
+  }
+};
+
+TEST_F(IsolatedLimitsTest, AMemoryBombIsOomKilled) {
+  const ExitRecord exit = harness_.RunToEnd("m", Isolated(Python("m", kEat)));
+  EXPECT_TRUE(exit.oom_killed) << exit.error;
+  EXPECT_EQ(exit.Signal(), SIGKILL);
+  EXPECT_TRUE(exit.tree_fenced);
+  const std::string group = abilities().memory.how;
+  EXPECT_EQ(harness_.Inspect("m").limits,
+            "cpu=" + group + " memory=" + group + " pids=" + group + " disk=tmpfs");
+}
+
+TEST_F(IsolatedLimitsTest, AFullDiskIsAnErrorOfTheCommand) {
+  LaunchSpec spec = Isolated(
+      harness_.Shell("d", "dd if=/dev/zero of=file bs=1M count=100 2>/dev/null; stat -c %s file"));
+  const ExitRecord exit = harness_.RunToEnd("d", spec);
+  EXPECT_EQ(exit.ExitCode(), 0) << exit.error;
+  EXPECT_LE(std::stoull(harness_.Stdout("d")), 32 * kMiB);
+}
+
+TEST_F(IsolatedLimitsTest, AForkBombIsGoneSoonAfterItsDeadline) {
+  LaunchSpec spec =
+      Isolated(Python("b",
+                      "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                      "while True:\n  try:\n    if os.fork() == 0:\n"
+                      "      if os.fork() == 0: os._exit(0)\n  except OSError: pass\n"));
+  spec.run_timeout_ms = 1'000;
+  const ExitRecord exit = harness_.RunToEnd("b", spec);
+  EXPECT_TRUE(exit.timed_out);
+  EXPECT_TRUE(exit.tree_fenced);
+  EXPECT_FALSE(exit.oom_killed);
+  EXPECT_LT(exit.ended_boot_ns - exit.started_boot_ns, 6'000'000'000u);
+}
+
 TEST_F(LimitsTest, GroupsThatACommandHasMadeInItsOwnAreRemoved) {
   if (geteuid() != 0 || abilities().pids.how != "cgroup1") GTEST_SKIP() << "needs root, cgroup1";
   const std::string parent = DetectCgroups().pids.parent;
@@ -227,6 +276,17 @@ TEST_F(ReadOnlyGroupsTest, OnlyMemoryIsLimitedAndByProcess) {
   EXPECT_EQ(exit.ExitCode(), 1);
   EXPECT_FALSE(exit.oom_killed);
   EXPECT_EQ(harness_.Inspect("m").limits, "memory=rlimit");
+}
+
+TEST_F(ReadOnlyGroupsTest, ByProcessInIsolationToo) {
+  const Ability& ability = harness_.client().hello().abilities.bubblewrap;
+  if (!ability.can()) GTEST_SKIP() << ability.why_not;
+  LaunchSpec spec = harness_.Shell("i", "ulimit -v");
+  spec.isolation.kind = IsolationKind::kBubblewrap;
+  spec.limits.memory_bytes = 512 * kMiB;
+  const ExitRecord exit = harness_.RunToEnd("i", spec);
+  EXPECT_EQ(exit.ExitCode(), 0) << exit.error;
+  EXPECT_EQ(harness_.Stdout("i"), "524288\n");
 }
 
 TEST_F(ReadOnlyGroupsTest, TheOthersAreRefused) {

@@ -273,6 +273,7 @@ bool Supervisor::SpawnIsolated(const LaunchSpec& spec, std::string* error) {
   request.work_path = place_.path + "/" + kWorkDirectory;
   request.sandbox_id = place_.id;
   request.open_files = arguments_.open_files;
+  request.address_space = limiter_.address_space();
   request.group_entries = limiter_.entries();
   request.set_oom_score_adj = arguments_.reset_oom_score_adj;
   const bool spawned = sandbox_.Spawn(request, error);
@@ -439,6 +440,7 @@ void Supervisor::Kill() {
   killed_main_ = killed_main_ || !main_reaped_;
   if (isolated_ && kill_retry_ns_ < kKillInitNs) {
     // First what is inside, so that the init can tell how it ended.
+    limiter_.LiftCpu();
     KillDescendantsOf(init_);
   } else {
     limiter_.Kill();

@@ -225,14 +225,20 @@ std::vector<pid_t> SandboxGroup::Members() const {
   return {members.begin(), members.end()};
 }
 
-void SandboxGroup::Kill() const {
+void SandboxGroup::LiftCpu() const {
   for (const Group& group : groups_) {
     if (group.version == 2) {
       WriteFile(group.path + "/cpu.max", "max");
-      WriteFile(group.path + "/cgroup.kill", "1");
     } else {
       WriteFile(group.path + "/cpu.cfs_quota_us", "-1");
     }
+  }
+}
+
+void SandboxGroup::Kill() const {
+  LiftCpu();
+  for (const Group& group : groups_) {
+    if (group.version == 2) WriteFile(group.path + "/cgroup.kill", "1");
   }
 }
 

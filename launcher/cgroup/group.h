@@ -46,8 +46,9 @@ class SandboxGroup {
   GroupUsage Usage() const;
   // Without waiting: the pids in any of the groups. A group that cannot be read counts as empty.
   std::vector<pid_t> Members() const;
-  // Kills by the kernel's own means (version 2), and lifts the CPU limit, which would hold back
-  // the death of many.
+  // Lifts the CPU limit, which would hold back the death of many.
+  void LiftCpu() const;
+  // That, and kills all by the kernel's own means (version 2).
   void Kill() const;
   // False while something is in one of them; then the others may be gone already.
   bool Remove();

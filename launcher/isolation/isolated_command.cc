@@ -66,6 +66,7 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
   spawn.account.uid = geteuid();
   spawn.account.gid = getegid();
   spawn.open_files = request.open_files;
+  spawn.address_space = request.address_space;
   spawn.group_entries = request.group_entries;
   spawn.set_oom_score_adj = request.set_oom_score_adj;
   spawn.inherited = {request.memfd, report_end.get(), request.stderr_fd, filter.get()};

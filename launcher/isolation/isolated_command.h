@@ -26,7 +26,8 @@ struct IsolatedRequest {
   std::string work_path;  // see BubblewrapRequest
   std::string sandbox_id;
   rlimit open_files{};
-  std::vector<int> group_entries;  // see SpawnRequest
+  uint64_t address_space = 0;  // see SpawnRequest, as the next
+  std::vector<int> group_entries;
   bool set_oom_score_adj = false;
 };
 
