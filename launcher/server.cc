@@ -107,6 +107,22 @@ void Server::FindAbilities(Sandboxes::Options* options) {
     abilities_.disk.why_not = "it needs isolation: " + abilities_.bubblewrap.why_not;
   }
   options->group_prefix = "boxkeeper-" + Tag() + "-";
+  LogAbilities();
+}
+
+// One line each: for people who want to know what their host lacks.
+void Server::LogAbilities() {
+  const std::pair<const char*, const Ability&> all[] = {{"bubblewrap", abilities_.bubblewrap},
+                                                        {"cpu", abilities_.cpu},
+                                                        {"memory", abilities_.memory},
+                                                        {"pids", abilities_.pids},
+                                                        {"disk", abilities_.disk}};
+  for (const auto& [name, ability] : all) {
+    std::string line = name;
+    line.append("=").append(ability.can() ? ability.how : "none");
+    if (!ability.why_not.empty()) line.append(" because=").append(ability.why_not);
+    journal_.Line("ability", line);
+  }
 }
 
 bool Server::Lock(bool* other_serves, std::string* error) {

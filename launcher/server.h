@@ -58,6 +58,7 @@ class Server {
   Done<R> Replier(uint64_t id, const Frame& frame);
   std::string Tag() const;
   void FindAbilities(Sandboxes::Options* options);
+  void LogAbilities();
   HelloReply Describe(pid_t peer) const;
   StatusReply Status(pid_t peer) const;
 
