@@ -38,9 +38,9 @@ bool ParseNumber(std::string_view text, Number* number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID
+// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID ADDRESS_SPACE
 bool ParseInit(int argc, char** argv, InitArguments* arguments) {
-  if (argc != 10) return false;
+  if (argc != 11) return false;
   bool good = ParseNumber(argv[2], &arguments->spec) && ParseNumber(argv[3], &arguments->report) &&
               ParseNumber(argv[4], &arguments->output) &&
               ParseNumber(argv[5], &arguments->account.uid) &&
@@ -55,7 +55,7 @@ bool ParseInit(int argc, char** argv, InitArguments* arguments) {
   arguments->account.name = argv[8];
   arguments->account.home = kInsideWork;
   arguments->sandbox_id = argv[9];
-  return good;
+  return good && ParseNumber(argv[10], &arguments->address_space);
 }
 
 class Init {
@@ -176,6 +176,7 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
   request.account = arguments_.account;
   request.forbid_core = HasSecrets(spec);
   getrlimit(RLIMIT_NOFILE, &request.open_files);
+  request.address_space = arguments_.address_space;
   const SpawnResult result = Spawn(request);
   for (std::string& entry : environment) base::WipeString(entry);
   for (std::string& argument : argv) base::WipeString(argument);
@@ -240,7 +241,8 @@ std::vector<std::string> InitCommandLine(const InitArguments& arguments) {
           std::to_string(arguments.account.gid),
           groups,
           arguments.account.name,
-          arguments.sandbox_id};
+          arguments.sandbox_id,
+          std::to_string(arguments.address_space)};
 }
 
 void RunInit(int argc, char** argv) {

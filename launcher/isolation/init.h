@@ -2,6 +2,7 @@
 // there, runs the command, reaps, and tells the supervisor outside (init_link.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct InitArguments {
   int output = -1;  // the command's stderr (bwrap's own complaints go elsewhere)
   Account account;
   std::string sandbox_id;
+  uint64_t address_space = 0;  // of the command; see SpawnRequest
 };
 
 // The command line that ParseInit reads. Nothing secret is in it.

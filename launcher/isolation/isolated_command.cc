@@ -50,7 +50,8 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
                            .report = report_end.get(),
                            .output = request.stderr_fd,
                            .account = request.account,
-                           .sandbox_id = request.sandbox_id};
+                           .sandbox_id = request.sandbox_id,
+                           .address_space = request.address_space};
   for (std::string& argument : InitCommandLine(init)) argv.push_back(std::move(argument));
   const std::vector<std::string> no_environment;
   const base::UniqueFd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -66,7 +67,6 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
   spawn.account.uid = geteuid();
   spawn.account.gid = getegid();
   spawn.open_files = request.open_files;
-  spawn.address_space = request.address_space;
   spawn.group_entries = request.group_entries;
   spawn.set_oom_score_adj = request.set_oom_score_adj;
   spawn.inherited = {request.memfd, report_end.get(), request.stderr_fd, filter.get()};

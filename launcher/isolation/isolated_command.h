@@ -26,7 +26,7 @@ struct IsolatedRequest {
   std::string work_path;  // see BubblewrapRequest
   std::string sandbox_id;
   rlimit open_files{};
-  uint64_t address_space = 0;  // see SpawnRequest, as the next
+  uint64_t address_space = 0;  // of the command, see SpawnRequest; the next is of all
   std::vector<int> group_entries;
   bool set_oom_score_adj = false;
 };
