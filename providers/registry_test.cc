@@ -40,7 +40,7 @@ TEST_F(RegistryTest, UnknownTypeIsAViolationThatNamesTheKnown) {
 
 TEST_F(RegistryTest, RefusedSectionMakesNoProvider) {
   google::protobuf::Struct options;
-  (*options.mutable_fields())["isolation"].set_string_value("bubblewrap");
+  (*options.mutable_fields())["isolation"].set_string_value("docker");
   EXPECT_FALSE(ValidateProviderConfig("local", options).empty());
   EXPECT_EQ(MakeProvider("x", "local", options, deps_).status().code(),
             absl::StatusCode::kInvalidArgument);

@@ -182,7 +182,7 @@ class Engine : public watcher::Subject {
   void NoteLate(TaskRow& row, const pb::SandboxView& view);
   void Observe(SandboxRow& sandbox, const pb::SandboxView& view);
   void ArmRunTimeout(TaskRow& row);
-  void Finish(TaskRow& row, const pb::ExitRecord& exit);
+  void Finish(TaskRow& row, const pb::SandboxView& view);
   void AfterEnd(TaskRow& row);
   void FinishLost(TaskRow& row, const pb::ExitRecord& exit);
   void SandboxAbsent(SandboxRow& sandbox);

@@ -242,6 +242,8 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
   row = table_.Find(generation);
   if (sandbox == nullptr || row == nullptr) co_return false;
   pb::SandboxView view;
+  view.set_isolation(outcome.isolation());
+  view.set_limits(outcome.limits());
   if (outcome.has_started()) {
     view.set_state(pb::SandboxView::RUNNING);
     *view.mutable_started_at() = outcome.started().at();

@@ -31,6 +31,11 @@ void CopyExit(const pb::ExitRecord& exit, rec::TaskStatus& status) {
   status.set_user_code_started(v1::USER_CODE_STARTED_YES);
 }
 
+void CopySandbox(const pb::SandboxView& view, rec::TaskStatus& status) {
+  if (!view.isolation().empty()) status.set_isolation(view.isolation());
+  if (!view.limits().empty()) status.set_limits(view.limits());
+}
+
 v1::Reason ReasonOf(const pb::ExitRecord& exit) {
   if (exit.timed_out()) return v1::REASON_RUN_TIMEOUT;
   if (exit.oom_killed()) return v1::REASON_OOM;
@@ -131,15 +136,14 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
         status.set_started_at_ms(view.has_started_at() ? UnixMs(view.started_at()) : NowMs());
         status.set_started_boot_ms(BootMs());
         status.set_user_code_started(v1::USER_CODE_STARTED_YES);
-        if (!view.isolation().empty()) status.set_isolation(view.isolation());
-        status.set_limits(view.limits());
+        CopySandbox(view, status);
       });
       ArmRunTimeout(*row);
       return;
     }
     case pb::SandboxView::ENDED:
       if (view.has_exit()) {
-        Finish(*row, view.exit());
+        Finish(*row, view);
       } else {
         const base::SandboxId id = sandbox.id;
         SpawnInspect(id);
@@ -165,7 +169,8 @@ void Engine::ArmRunTimeout(TaskRow& row) {
               started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin);
 }
 
-void Engine::Finish(TaskRow& row, const pb::ExitRecord& exit) {
+void Engine::Finish(TaskRow& row, const pb::SandboxView& view) {
+  const pb::ExitRecord& exit = view.exit();
   if (exit.lost() || exit.host_rebooted()) return FinishLost(row, exit);
   const bool stopping = row.state() == v1::TASK_STATE_STOPPING;
   if (exit.start_failed()) {
@@ -192,12 +197,16 @@ void Engine::Finish(TaskRow& row, const pb::ExitRecord& exit) {
     return FinishLost(row, lost);
   }
   if (stopping) {
-    return FinishStopped(row, [&exit](rec::TaskStatus& status) { CopyExit(exit, status); });
+    return FinishStopped(row, [&](rec::TaskStatus& status) {
+      CopySandbox(view, status);
+      CopyExit(exit, status);
+    });
   }
   const v1::Reason reason = ReasonOf(exit);
   const bool success = reason == v1::REASON_EXIT_CODE && exit.exit_code() == 0;
   Move(row, success ? TaskEvent::kExitedZero : TaskEvent::kExitedNonZero,
        [&](rec::TaskStatus& status) {
+         CopySandbox(view, status);
          CopyExit(exit, status);
          status.set_reason(reason);
          status.set_message(exit.message().empty() ? EndInWords(exit, row.timeout_ms)

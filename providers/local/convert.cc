@@ -157,6 +157,8 @@ pb::SandboxView RebootedView(const std::string& name, const std::string& handle)
 
 pb::StartOutcome ToStartOutcome(const launcher::SandboxInfo& info, bool repeated) {
   pb::StartOutcome outcome;
+  outcome.set_isolation(info.isolation);
+  outcome.set_limits(info.limits);
   if (info.state == SandboxState::kRunning) {
     SetTimestamp(info.started_unix_ns, outcome.mutable_started()->mutable_at());
     outcome.mutable_started()->set_repeated_call(repeated);

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/core/bytes.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "providers/local/convert.h"
-#include "providers/spec_fields.h"
 
 namespace boxkeeper::providers::local {
 namespace {
@@ -77,6 +77,7 @@ LocalProvider::LocalProvider(Deps deps, Settings settings, std::string program)
   options.start_launcher = [this] { return process_.Start(); };
   options.connected = [this] {
     process_.Succeeded();
+    Resolve();
     if (hint_) hint_({});  // whatever happened while nobody listened
   };
   options.exited = [this](const launcher::SandboxInfo& info) {
@@ -90,9 +91,28 @@ LocalProvider::LocalProvider(Deps deps, Settings settings, std::string program)
   images_ =
       std::make_unique<ImageCatalog>(deps.executor, deps.clock, settings_.options.images,
                                      absl::StrCat(settings_.state_dir, "/images/", settings_.name));
+  Resolve();
 }
 
 LocalProvider::~LocalProvider() { client_->Close(); }
+
+void LocalProvider::Resolve() {
+  std::optional<launcher::Abilities> abilities;
+  if (client_ != nullptr && client_->hello().has_value()) abilities = client_->hello()->abilities;
+  auto policy = std::make_shared<const IsolationPolicy>(settings_.options, std::move(abilities));
+  if (!policy->unusable().empty()) {
+    base::LogError("no task can be started", {{"provider", name()}, {"why", policy->unusable()}});
+  }
+  capabilities_.clear_spec_keys();
+  for (std::string& key : policy->spec_keys()) capabilities_.add_spec_keys(std::move(key));
+  absl::MutexLock lock(&mutex_);
+  policy_ = std::move(policy);
+}
+
+std::shared_ptr<const IsolationPolicy> LocalProvider::policy() const {
+  absl::MutexLock lock(&mutex_);
+  return policy_;
+}
 
 const std::string& LocalProvider::type() const {
   static const std::string type = "local";
@@ -101,10 +121,16 @@ const std::string& LocalProvider::type() const {
 
 std::vector<std::string> LocalProvider::warnings() const {
   std::vector<std::string> warnings;
-  if (settings_.options.isolation == LocalOptions::Isolation::kAuto) {
-    warnings.push_back("tasks run without isolation: 'isolation: auto' found none");
+  const std::shared_ptr<const IsolationPolicy> policy = this->policy();
+  if (!policy->unusable().empty()) {
+    warnings.push_back(absl::StrCat("no task can be started: ", policy->unusable()));
   }
-  if (geteuid() == 0 && settings_.options.run_as.empty()) {
+  if (policy->degraded()) {
+    warnings.push_back(absl::StrCat("tasks run without isolation: 'isolation: auto' found none: ",
+                                    policy->why_not()));
+  }
+  // With isolation they run as nobody then.
+  if (geteuid() == 0 && settings_.options.run_as.empty() && !policy->isolates()) {
     warnings.push_back("tasks run as root: set 'run_as' to the user that they should run as");
   }
   if (client_->hello().has_value() && !tasks_survive_service_stop()) {
@@ -125,18 +151,7 @@ std::string LocalProvider::helper_version() const {
 }
 
 std::vector<FieldViolation> LocalProvider::Validate(const v1::SandboxSpec& spec) const {
-  std::vector<FieldViolation> violations;
-  for (std::string& key : ProviderKeysOf(spec)) {
-    if (key == "user" && spec.user() == settings_.options.run_as) continue;
-    const char* why = key == "user"
-                          ? "must be unset, or what the provider's 'run_as' says"
-                          : "needs isolation, which this provider does not have; leave it unset";
-    violations.push_back({std::move(key), why});
-  }
-  if (!spec.workdir().empty() && spec.workdir()[0] != '/') {
-    violations.push_back({"workdir", "must be an absolute path"});
-  }
-  return violations;
+  return policy()->Judge(spec);
 }
 
 asio::awaitable<absl::Status> LocalProvider::Open(base::BootTime deadline) {
@@ -150,7 +165,10 @@ asio::awaitable<absl::Status> LocalProvider::Open(base::BootTime deadline) {
 }
 
 absl::Status LocalProvider::Check() const {
-  const std::vector<std::string> complaints = images_->Complaints();
+  std::vector<std::string> complaints = images_->Complaints();
+  if (const std::string& unusable = policy()->unusable(); !unusable.empty()) {
+    complaints.push_back(unusable);
+  }
   if (complaints.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(complaints, "; "));
 }
@@ -253,7 +271,14 @@ asio::awaitable<pb::StartOutcome> LocalProvider::Start(std::string handle, pb::L
   }
   auto image = co_await PrepareImage(launch.spec().image(), deadline);
   if (!image.ok()) co_return Failed(image.status());
+  const std::shared_ptr<const IsolationPolicy> policy = this->policy();
+  // It may have been accepted when the launcher had not told what it can.
+  if (const auto violations = policy->Judge(launch.spec()); !violations.empty()) {
+    const std::string why = absl::StrCat(violations[0].field, ": ", violations[0].description);
+    co_return Failed(MakeError(MakeProviderError(pb::INVALID, why, true)));
+  }
   launcher::LaunchSpec spec = TakeLaunchSpec(launch, settings_.options.run_as);
+  policy->Apply(launch.spec(), &spec);
   if (image->has_value()) ApplyImage(**image, &spec);
   const std::vector<std::string> wrong = launcher::ValidateLaunchSpec(spec);
   if (!wrong.empty()) {

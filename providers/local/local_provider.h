@@ -6,10 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "providers/local/handle.h"
 #include "providers/local/images/image_catalog.h"
+#include "providers/local/isolation_policy.h"
 #include "providers/local/launcher_client.h"
 #include "providers/local/launcher_process.h"
 #include "providers/local/options.h"
@@ -86,12 +89,18 @@ class LocalProvider : public Provider {
   absl::StatusOr<LocalHandle> ParseHandle(const std::string& handle) const;
   bool OfEarlierBoot(const LocalHandle& handle) const { return handle.boot_id != boot_id_; }
 
+  // Judged anew after each Hello.
+  void Resolve();
+  std::shared_ptr<const IsolationPolicy> policy() const;
+
   const Settings settings_;
   const boost::asio::any_io_executor executor_;
   const std::string boot_id_;
   pb::Capabilities capabilities_;
   LauncherProcess process_;
   std::function<void(ProviderHint)> hint_;
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const IsolationPolicy> policy_ ABSL_GUARDED_BY(mutex_);  // Validate's threads
   std::shared_ptr<LauncherClient> client_;
   std::unique_ptr<ImageCatalog> images_;  // null where none is configured
 };

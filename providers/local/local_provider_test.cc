@@ -287,18 +287,15 @@ TEST_F(LocalProviderTest, WarnsOfRootAndTellsTheLauncher) {
 TEST_F(LocalProviderTest, SpecKeysThatNeedIsolationAreNamed) {
   v1::SandboxSpec spec;
   spec.set_image("alpine");
-  spec.set_cpu(1);
-  spec.set_memory_mb(1);
   spec.set_disk_mb(1);
-  spec.set_pids(1);
   spec.set_gpu("1");
   spec.set_network("none");
   spec.set_read_only_root(false);
   spec.set_workdir("relative");
   std::vector<std::string> fields;
   for (const auto& violation : world_.local().Validate(spec)) fields.push_back(violation.field);
-  EXPECT_EQ(fields, (std::vector<std::string>{"image", "cpu", "memory_mb", "disk_mb", "gpu", "pids",
-                                              "network", "read_only_root", "workdir"}));
+  EXPECT_EQ(fields, (std::vector<std::string>{"image", "disk_mb", "gpu", "network",
+                                              "read_only_root", "workdir"}));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "providers/local/options.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,15 +19,6 @@ class Reader {
     for (const auto& [key, value] : options.fields()) keys.push_back(key);
     std::sort(keys.begin(), keys.end());
     for (const std::string& key : keys) ReadKey(key, options.fields().at(key));
-    const bool isolation_refused = std::any_of(
-        violations.begin(), violations.end(), [](const auto& v) { return v.field == "isolation"; });
-    if (result.isolation == LocalOptions::Isolation::kAuto && !result.allow_degraded &&
-        !isolation_refused) {
-      Refuse("isolation",
-             "'auto' finds no isolation in this version and would run tasks without any: allow "
-             "that with "
-             "'allow_degraded: true', or say 'isolation: none'");
-    }
   }
 
   LocalOptions result;
@@ -61,9 +53,9 @@ class Reader {
     if (word == "none") {
       result.isolation = LocalOptions::Isolation::kNone;
     } else if (word == "bubblewrap") {
-      Refuse("isolation", "'bubblewrap' is not in this version; allowed are none and auto");
+      result.isolation = LocalOptions::Isolation::kBubblewrap;
     } else if (word != "auto") {
-      Refuse("isolation", "must be none or auto");
+      Refuse("isolation", "must be none, bubblewrap or auto");
     }
   }
 
@@ -101,7 +93,9 @@ class Reader {
       if (path.empty() || path[0] != '/') {
         Refuse(absl::StrCat("allow_host_paths[", i, "]"), "must be an absolute path");
       }
-      result.allow_host_paths.push_back(path);
+      std::string normal = std::filesystem::path(path).lexically_normal().string();
+      if (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+      result.allow_host_paths.push_back(std::move(normal));
     }
   }
 

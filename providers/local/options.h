@@ -13,15 +13,15 @@
 namespace boxkeeper::providers::local {
 
 struct LocalOptions {
-  enum class Isolation { kAuto, kNone };
+  enum class Isolation { kAuto, kNone, kBubblewrap };
 
-  // `auto` takes the strongest isolation that there is. This version has none: it then needs
+  // `auto` takes the strongest isolation that the host can do; where that is none it needs
   // `allow_degraded`, and warns.
   Isolation isolation = Isolation::kAuto;
   bool allow_degraded = false;
   std::string run_as;  // user[:group] that tasks run as; "" = the launcher's own
   std::vector<std::string>
-      allow_network;  // networks a task may ask for; in force with isolation only
+      allow_network;  // networks a task may have, with isolation; empty = only "none"
   std::vector<std::string> allow_host_paths;  // under which a task's volumes must lie; likewise
   // What a task may name as its image: a directory, or an OCI layout with :TAG or @sha256:DIGEST
   // where it holds several.

@@ -33,17 +33,20 @@ TEST(LocalOptionsTest, ReadsAWholeSection) {
   EXPECT_EQ(options->images.at("alpine"), "/srv/alpine");
 }
 
-TEST(LocalOptionsTest, AutoNeedsAllowDegraded) {
-  EXPECT_EQ(BadFields(R"({})"), Fields{"isolation"});
-  EXPECT_EQ(BadFields(R"({"isolation": "auto"})"), Fields{"isolation"});
-  EXPECT_EQ(BadFields(R"({"isolation": "auto", "allow_degraded": true})"), Fields{});
+TEST(LocalOptionsTest, EachIsolationIsAWord) {
+  for (const char* section :
+       {R"({})", R"({"isolation": "auto"})", R"({"isolation": "none"})",
+        R"({"isolation": "bubblewrap"})", R"({"isolation": "auto", "allow_degraded": true})"}) {
+    EXPECT_EQ(BadFields(section), Fields{}) << section;
+  }
+  EXPECT_EQ(BadFields(R"({"isolation": "docker"})"), Fields{"isolation"});
 }
 
-TEST(LocalOptionsTest, BubblewrapIsRefusedByName) {
-  const auto violations = ValidateLocalConfig(Section(R"({"isolation": "bubblewrap"})"));
-  ASSERT_EQ(violations.size(), 1u);
-  EXPECT_EQ(violations[0].field, "isolation");
-  EXPECT_NE(violations[0].description.find("bubblewrap"), std::string::npos);
+TEST(LocalOptionsTest, HostPathsAreNormalised) {
+  const auto options = ParseLocalOptions(
+      Section(R"({"isolation": "none", "allow_host_paths": ["/a//b/../c/", "/"]})"));
+  ASSERT_TRUE(options.ok());
+  EXPECT_EQ(options->allow_host_paths, (std::vector<std::string>{"/a/c", "/"}));
 }
 
 TEST(LocalOptionsTest, EveryMistakeIsToldAtItsPlace) {

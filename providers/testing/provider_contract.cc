@@ -28,14 +28,18 @@ v1::SandboxSpec SpecWith(const std::string& key) {
   if (key == "user") spec.set_user("nobody");
   if (key == "network") spec.set_network("none");
   if (key == "read_only_root") spec.set_read_only_root(false);
+  if (key == "volumes") {
+    spec.add_volumes()->set_source("/data");
+    spec.mutable_volumes(0)->set_target("/mnt");
+  }
   if (key == "provider_options")
     (*spec.mutable_provider_options()->mutable_fields())["x"].set_bool_value(true);
   return spec;
 }
 
 const char* const kProviderKeys[] = {
-    "image", "template", "cpu",     "memory_mb",      "disk_mb",         "gpu",
-    "pids",  "user",     "network", "read_only_root", "provider_options"};
+    "image", "template", "cpu",     "memory_mb",      "disk_mb", "gpu",
+    "pids",  "user",     "network", "read_only_root", "volumes", "provider_options"};
 
 }  // namespace
 

@@ -21,8 +21,8 @@ PROBES = {
     "read_home_of_root": "ENOENT", "read_homes": "ENOENT", "read_state_dir": "ENOENT", "read_identity_key": "ENOENT",
     "connect_launcher": "ENOENT", "connect_docker": "ENOENT", "connect_system_bus": "ENOENT",
     # the sandbox's own files that stay as they are
-    "create_in_root": "EROFS", "create_in_usr": "EROFS", "create_in_bin": "EROFS", "create_in_etc": "EROFS",
-    "create_in_dev": "EROFS", "create_in_proc": {"EROFS", "ENOENT", "EACCES"}, "make_usr_writable": "EROFS",
+    "create_in_root": "EROFS", "create_in_usr": {"EROFS", "ENOENT"}, "create_in_bin": "EROFS", "create_in_etc": "EROFS",
+    "create_in_dev": "EROFS", "create_in_proc": {"EROFS", "ENOENT", "EACCES"}, "make_usr_writable": {"EROFS", "ENOENT"},
     # the kernel's files
     "write_core_pattern": {"EROFS", "EACCES"}, "write_modprobe": {"EROFS", "EACCES", "ENOENT"}, "write_hostname": {"EROFS", "EACCES"},
     "write_sysrq": {"EROFS", "EACCES", "ENOENT"}, "read_kernel_memory": {"EACCES", "ENOENT", "EPERM"}, "read_kernel_log": {"EPERM", "EACCES"},
@@ -57,7 +57,7 @@ PROBES = {
     "read_host_process_memory": {"EPERM", "ESRCH"}, "descriptor_of_host_process": {"EPERM", "ESRCH"},
     "ptrace_init": "EPERM", "read_init_memory": "EPERM", "write_init_memory_file": "EACCES", "init_descriptors": "EACCES",
     "init_environment": "EACCES", "steal_descriptor_of_init": "EPERM",
-    "overwrite_program_of_init": {"EACCES", "EROFS", "ETXTBSY"}, "kill_init": "EPERM", "inject_terminal_input": "EPERM",
+    "overwrite_program_of_init": {"EACCES", "EROFS", "ETXTBSY"}, "kill_init": "EPERM", "inject_terminal_input": {"EPERM", "ENOENT"},
     "raise_priority": {"EACCES", "EPERM"}, "real_time_scheduling": "EPERM", "lower_oom_score": "EACCES",
     "raise_open_files_limit": "EPERM",
 }

@@ -1,27 +1,23 @@
-"""What the version under test, or this machine, can do; tests that need more skip by name."""
+"""What this machine can do; tests that need more skip by name."""
 
 import functools
-import json
-import os
-import subprocess
-import tempfile
 
 import pytest
 
-from tests.harness.daemon import DAEMON
+from tests.harness.daemon import Daemon
+from tests.harness.stubs import admin_pb2
 
 
 @functools.lru_cache(maxsize=None)
-def knows_bubblewrap():
-    """Whether the daemon accepts `isolation: bubblewrap` at all; whether it then works is what the tests find out."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = os.path.join(folder, "config.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            json.dump({"state_dir": folder, "providers": {"local": {"type": "local", "isolation": "bubblewrap"}}}, file)
-        check = subprocess.run([DAEMON, "--config", config, "--check_config"], check=False, capture_output=True, text=True, timeout=60)
-    return "is not in this version" not in check.stderr
+def why_no_bubblewrap():
+    """Why the host cannot isolate by bubblewrap, in the daemon's words; None where it can."""
+    with Daemon({"providers": {"local": {"isolation": "bubblewrap"}}}) as daemon:
+        daemon.start()
+        warnings = daemon.client.call(daemon.client.admin.GetStatus, admin_pb2.GetStatusRequest()).warnings
+        return next((warning for warning in warnings if "'bubblewrap' cannot be had on this host" in warning), None)
 
 
 def need_bubblewrap():
-    if not knows_bubblewrap():
-        pytest.skip("this version has no isolation: bubblewrap")
+    why = why_no_bubblewrap()
+    if why is not None:
+        pytest.skip(why)
