@@ -53,21 +53,11 @@ def test_a_good_file_passes_the_check_and_nothing_is_started(tmp_path):
     assert not (tmp_path / "state" / "state.db").exists()
 
 
-def test_bubblewrap_is_a_located_error(tmp_path):
+def test_an_unknown_isolation_is_a_located_error(tmp_path):
     config = tmp_path / "config.yaml"
-    config.write_text("providers:\n  local:\n    type: local\n    isolation: bubblewrap\n")
+    config.write_text("providers:\n  local:\n    type: local\n    isolation: docker\n")
     done = _run(["--config", str(config), "--check_config"])
-    assert done.returncode == 2 and f"{config}:4:" in done.stderr and "isolation" in done.stderr, done
-
-
-def test_auto_isolation_needs_allow_degraded(tmp_path):
-    config = tmp_path / "config.yaml"
-    text = "state_dir: " + str(tmp_path / "state") + "\nproviders:\n  local: {type: local, isolation: auto%s}\n"
-    config.write_text(text % "")
-    done = _run(["--config", str(config), "--check_config"])
-    assert done.returncode == 2 and "allow_degraded" in done.stderr, done
-    config.write_text(text % ", allow_degraded: true")
-    assert _run(["--config", str(config), "--check_config"]).returncode == 0
+    assert done.returncode == 2 and f"{config}:4:" in done.stderr and "bubblewrap" in done.stderr, done
 
 
 @pytest.mark.parametrize("server", [

@@ -109,9 +109,9 @@ def _many_mistakes():
     (_without_command(), {"command.argv"}),
     (_bad(argv=["echo", "a\0b"]), {"command.argv"}),
     (_bad(argv=["echo", "x" * (1 << 20)]), {"task"}),
-    (_bad(override={"image": "alpine", "cpu": 2, "memory_mb": 64, "disk_mb": 64, "pids": 9, "gpu": "1", "network": "none",
-                    "read_only_root": True}),
-     {f"sandbox_override.{k}" for k in ("image", "cpu", "memory_mb", "disk_mb", "pids", "gpu", "network", "read_only_root")}),
+    (_bad(override={"image": "alpine", "disk_mb": 64, "gpu": "1", "network": "none", "read_only_root": True,
+                    "volumes": ["/data:/mnt"]}),
+     {f"sandbox_override.{k}" for k in ("image", "disk_mb", "gpu", "network", "read_only_root", "volumes")}),
     (_many_mistakes(), {"submission_id", "key.name", "command.argv", "sandbox_override.no_such_key", "sandbox_override.timeout"}),
 ])
 def test_a_bad_item_names_every_field_and_the_others_go_through(shared, item, fields):
