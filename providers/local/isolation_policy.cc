@@ -20,8 +20,10 @@ constexpr char kHost[] = "host";
 constexpr char kNeedsIsolation[] =
     "needs isolation, which this provider does not have; leave it unset";
 // What a sandbox has of its own, at the top of its root.
-constexpr const char* kOwnTargets[] = {"dev", "etc", "proc", "run",  "sys",   "tmp",   "usr",
-                                       "bin", "lib", "sbin", "work", "lib32", "lib64", "libx32"};
+constexpr const char* kOwnTargets[] = {"dev", "etc", "proc", "run",   "sys",   "tmp",    "usr",
+                                       "bin", "lib", "sbin", "lib32", "lib64", "libx32", "work"};
+// Below these there is room for a mount.
+constexpr const char* kRoomFor[] = {"run", "tmp"};
 
 bool IsNormal(const std::string& path) {
   if (path.size() < 2 || path[0] != '/' || path.back() == '/') return false;
@@ -32,9 +34,13 @@ bool IsNormal(const std::string& path) {
 }
 
 bool IsOwnTarget(const std::string& target) {
-  const std::string top = target.substr(1, target.find('/', 1) - 1);
-  return std::any_of(std::begin(kOwnTargets), std::end(kOwnTargets),
-                     [&](const char* own) { return top == own; });
+  const size_t slash = target.find('/', 1);
+  const std::string top = target.substr(1, slash - 1);
+  const auto is_top = [&](const char* own) { return top == own; };
+  if (slash != std::string::npos && std::any_of(std::begin(kRoomFor), std::end(kRoomFor), is_top)) {
+    return false;
+  }
+  return std::any_of(std::begin(kOwnTargets), std::end(kOwnTargets), is_top);
 }
 
 }  // namespace

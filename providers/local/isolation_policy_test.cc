@@ -132,10 +132,11 @@ TEST(IsolationPolicyTest, VolumesStayBelowWhatIsAllowed) {
   };
   EXPECT_THAT(judge("/data", "/mnt"), IsEmpty());
   EXPECT_THAT(judge("/srv/shared/x", "/mnt"), IsEmpty());
+  EXPECT_THAT(judge("/data", "/tmp/cache"), IsEmpty());
   for (const char* source : {"/database", "/etc", "/data/../etc", "data", "/data/", "/srv", "/"}) {
     EXPECT_EQ(judge(source, "/mnt").size(), 1U) << source;
   }
-  for (const char* target : {"/", "/usr/x", "/proc", "/mnt/../usr", "/mnt/", "/work/in"}) {
+  for (const char* target : {"/", "/usr/x", "/proc", "/tmp", "/mnt/../usr", "/mnt/", "/work/in"}) {
     EXPECT_EQ(judge("/data", target).size(), 1U) << target;
   }
 }
