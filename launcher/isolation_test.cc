@@ -182,6 +182,13 @@ TEST_F(IsolationTest, ADeadSupervisorTakesItAlong) {
   WaitUntil([&] { return ProcessIsGone(static_cast<pid_t>(info.command_pid)); });
 }
 
+TEST_F(IsolationTest, DiesWithItsSupervisorThoughNoLauncherLooks) {
+  const SandboxInfo info = harness_.Run("alone", Shell("alone", "trap '' TERM HUP; sleep 1000"));
+  harness_.KillLauncher();
+  kill(static_cast<pid_t>(info.supervisor_pid), SIGKILL);
+  EXPECT_TRUE(WaitUntil([&] { return ProcessIsGone(static_cast<pid_t>(info.command_pid)); }));
+}
+
 TEST_F(IsolationTest, OutlivesTheLauncher) {
   harness_.Run("live", Shell("live", "while ! test -e go; do sleep 0.02; done; exit 5"));
   harness_.KillLauncher();
@@ -210,8 +217,9 @@ TEST_F(IsolationTest, VolumesAreSeenAndLinksDoNotLeadOut) {
   fs::permissions(data + "/inner", fs::perms::all);
   std::ofstream(data + "/inner/file") << "shared\n";
   const std::string root = fs::canonical(data).string();
-  LaunchSpec spec = Shell("vol", "cat /mnt/file; echo new > /out/made; : > /mnt/no");
-  spec.isolation.volumes = {{root + "/inner", "/mnt", true, root},
+  LaunchSpec spec =
+      Shell("vol", "cat /mnt/deep/er/file; echo new > /out/made; : > /mnt/deep/er/no");
+  spec.isolation.volumes = {{root + "/inner", "/mnt/deep/er", true, root},
                             {root + "/inner", "/out", false, root}};
   const ExitRecord exit = harness_.RunToEnd("vol", spec);
   EXPECT_NE(exit.ExitCode(), 0);

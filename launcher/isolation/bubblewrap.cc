@@ -163,6 +163,11 @@ bool BubblewrapArguments(const BubblewrapRequest& request, std::vector<std::stri
   AddWritable(request, argv);
   for (size_t i = 0; i < request.volumes.size(); ++i) {
     const Volume& volume = request.isolation->volumes[i];
+    // What bwrap makes above a mount unasked is its own user's only.
+    for (size_t slash = volume.target.find('/', 1); slash != std::string::npos;
+         slash = volume.target.find('/', slash + 1)) {
+      Add(argv, {"--dir", volume.target.substr(0, slash)});
+    }
     Add(argv, {volume.read_only ? "--ro-bind-fd" : "--bind-fd",
                std::to_string(request.volumes[i].get()), volume.target});
   }

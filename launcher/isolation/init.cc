@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -192,12 +194,27 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
   return true;
 }
 
+// A supervisor that dies closes its end of the pipe, and all in here ends with us: bwrap's own
+// --die-with-parent does not hold, because the change of user takes the signal away.
 int Init::AwaitCommand() {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  const base::UniqueFd children(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!children.valid()) _exit(kExitFailed);
   for (;;) {
+    signalfd_siginfo ignored;
+    while (read(children.get(), &ignored, sizeof(ignored)) > 0) {
+    }
     int status = 0;
-    const pid_t pid = waitpid(-1, &status, 0);
-    if (pid == command_) return status;
-    if (pid < 0 && errno != EINTR) return 0;  // cannot be: the command is a child
+    for (pid_t pid = 1; pid > 0;) {
+      pid = waitpid(-1, &status, WNOHANG);
+      if (pid == command_) return status;
+    }
+    pollfd watched[2] = {{arguments_.report, 0, 0}, {children.get(), POLLIN, 0}};
+    if (poll(watched, 2, -1) > 0 && (watched[0].revents & (POLLERR | POLLNVAL)) != 0) {
+      _exit(kExitFailed);
+    }
   }
 }
 

@@ -65,6 +65,7 @@ def test_killing_the_daemons_whole_cgroup_touches_no_task(isolation):
             until(lambda: os.path.exists(os.path.join(daemon.state_dir, "launch", "launch.sock")), "boxlaunch listens")
             gates = os.path.join(daemon.folder, "gates")
             os.mkdir(gates)
+            os.chmod(gates, 0o777)  # isolated tasks run as nobody
             gate = Gate(gates)
             daemon.configure({"providers": {"local": {"isolation": isolation, "allow_host_paths": [gates]}}})
             override = {} if isolation == "none" else {"volumes": [f"{gates}:{gates}"]}
