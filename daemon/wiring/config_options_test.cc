@@ -75,7 +75,7 @@ providers: {here: {type: local, isolation: none, max_running: 4, concurrency: {c
 TEST(ConfigOptionsTest, AProvidersOwnMistakesAreLocated) {
   config::LoadOptions options = MakeLoadOptions();
   const auto loaded = config::LoadConfigText(
-      "state_dir: /s\nproviders:\n  local:\n    type: local\n    isolation: bubblewrap\n", "c.yaml",
+      "state_dir: /s\nproviders:\n  local:\n    type: local\n    isolation: docker\n", "c.yaml",
       options);
   ASSERT_EQ(loaded.problems.size(), 1u);
   EXPECT_THAT(loaded.Messages()[0], HasSubstr("c.yaml:5: providers.local.isolation"));

@@ -38,7 +38,8 @@ std::string IdentityMap(const char* path) {
     strtoul(end, &end, 10);
     const unsigned long count = strtoul(end, &end, 10);
     const std::string first = std::to_string(inside);
-    map += first + " " + first + " " + std::to_string(count) + "\n";
+    map.append(first).append(" ").append(first).append(" ");
+    map.append(std::to_string(count)).append("\n");
   }
 }
 
@@ -114,12 +115,12 @@ bool IsolationHost::MakeUserNamespace(std::string* error) {
   base::UniqueFd write_end(ready[1]);
   const pid_t child = fork();
   if (child == 0) {
-    const char made = unshare(CLONE_NEWUSER) == 0 ? 0 : static_cast<char>(errno);
-    (void)!write(write_end.get(), &made, 1);
+    const int made = unshare(CLONE_NEWUSER) == 0 ? 0 : errno;
+    (void)!write(write_end.get(), &made, sizeof(made));
     for (;;) pause();
   }
-  char made = EAGAIN;
-  if (child > 0) (void)!read(read_end.get(), &made, 1);
+  int made = EAGAIN;
+  if (child > 0) (void)!read(read_end.get(), &made, sizeof(made));
   errno = made;
   bool good = child > 0 && made == 0 &&
               WriteMap(child, "uid_map", IdentityMap("/proc/self/uid_map")) &&

@@ -94,14 +94,13 @@ void IsolationPolicy::JudgeKey(const std::string& key, const v1::SandboxSpec& sp
   if (key == "user") {
     if (spec.user() != options_.run_as)
       refuse("must be unset, or what the provider's 'run_as' says");
-  } else if (key == "cpu" || key == "memory_mb" || key == "pids") {
+  } else if (key == "cpu" || key == "memory_mb" || key == "pids" ||
+             (key == "disk_mb" && isolates_)) {
     refuse(JudgeLimit(key));
   } else if (key == "template" || key == "gpu" || key == "provider_options") {
     refuse("this provider cannot honour it; leave it unset");
   } else if (!isolates_) {
     refuse(kNeedsIsolation);
-  } else if (key == "disk_mb") {
-    refuse(JudgeLimit(key));
   } else if (key == "image") {
     if (auto violation = ImageViolation(spec.image(), options_)) {
       violations->push_back(*std::move(violation));
