@@ -104,19 +104,19 @@ bool CopyFile(int from_directory, const char* from, int to_directory, const char
     errno = EFBIG;
     return false;
   }
-  std::string bytes(static_cast<size_t>(status.st_size), '\0');
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t got = read(source.get(), bytes.data() + done, bytes.size() - done);
-    if (got < 0) return false;
-    if (got == 0) bytes.resize(done);
-    done += static_cast<size_t>(got);
-  }
   unlinkat(to_directory, to, 0);
   const base::UniqueFd target(
       openat(to_directory, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!target.valid()) return false;
-  errno = base::WriteAll(target.get(), bytes);
-  return errno == 0 && fchmod(target.get(), mode) == 0;
+  // In small steps: what the launcher has ever held is in the footprint of each supervisor.
+  char bytes[64 * 1024];
+  for (;;) {
+    const ssize_t got = read(source.get(), bytes, sizeof(bytes));
+    if (got < 0) return false;
+    if (got == 0) return fchmod(target.get(), mode) == 0;
+    errno = base::WriteAll(target.get(), std::string_view(bytes, static_cast<size_t>(got)));
+    if (errno != 0) return false;
+  }
 }
 
 bool MakeEtcTree(int parent, const char* name) {

@@ -49,7 +49,7 @@ TEST(ExampleConfigTest, ALocalProvidersMistakesHaveTheirLines) {
                             "providers:\n"
                             "  here:\n"
                             "    type: local\n"
-                            "    isolation: bubblewrap\n"
+                            "    isolation: docker\n"
                             "    run_us: nobody\n",
                             "b.yaml", Options())
                             .Messages();

@@ -79,7 +79,7 @@ class Layout:
             "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]}}
         manifest = {"schemaVersion": 2, "mediaType": kind + "manifest.v1+json",
                     "config": self._blob(json.dumps(described).encode(), kind + "config.v1+json"),
-                    "layers": [self._blob(gzip.compress(layer), kind + "layer.v1.tar+gzip") for layer in layers]}
+                    "layers": [self._blob(gzip.compress(layer, mtime=0), kind + "layer.v1.tar+gzip") for layer in layers]}
         descriptor = self._blob(json.dumps(manifest).encode(), kind + "manifest.v1+json")
         if tag:
             descriptor["annotations"] = {"org.opencontainers.image.ref.name": tag}
