@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "base/core/proc.h"
@@ -249,6 +250,7 @@ TEST_F(RunTest, BlockGoesOnWhenTheSpoolHasBeenStoredElsewhere) {
     stat(spec.stdout_path.c_str(), &status);
     return status.st_blocks * 512;
   };
+  WaitUntil([&] { return std::filesystem::exists(spec.stdout_path); });
   const base::UniqueFd file(open(spec.stdout_path.c_str(), O_WRONLY | O_CLOEXEC));
   SandboxInfo info;
   // Whoever stores the output makes room, again and again.

@@ -143,7 +143,8 @@ TEST(ServerTest, NothingIsLeftOpenInASupervisor) {
   const SandboxInfo info = harness.Run("a", harness.Shell("a", "sleep 1000"));
   for (const auto& entry : std::filesystem::directory_iterator(
            "/proc/" + std::to_string(info.supervisor_pid) + "/fd")) {
-    const std::string target = std::filesystem::read_symlink(entry).string();
+    std::error_code closed_meanwhile;
+    const std::string target = std::filesystem::read_symlink(entry, closed_meanwhile).string();
     EXPECT_EQ(target.find("launch/lock"), std::string::npos);
     EXPECT_FALSE(target.starts_with("socket:")) << target;
     EXPECT_EQ(target.find("launch-spec"), std::string::npos) << target;

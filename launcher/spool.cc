@@ -1,6 +1,7 @@
 #include "launcher/spool.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -23,19 +24,32 @@ std::string Describe(const std::string& what, int error) {
   return what + ": " + std::strerror(error);
 }
 
-// A new or empty file: bytes of another execution must never pass for this one's.
-base::UniqueFd OpenEmpty(const std::string& path, std::string* error) {
-  base::UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kFileMode = 0600;
+
+// Bytes of another execution must never pass for this one's.
+bool IsAbsentOrEmpty(const std::string& path, std::string* error) {
   struct stat status{};
-  if (!fd.valid() || fstat(fd.get(), &status) != 0) {
+  if (lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return true;
     *error = Describe("spool file " + path, errno);
-    return {};
+    return false;
   }
-  if (status.st_size != 0) {
-    *error = "spool file " + path + ": is not empty";
-    return {};
-  }
-  return fd;
+  if (status.st_size == 0) return true;
+  *error = "spool file " + path + ": is not empty";
+  return false;
+}
+
+// 0, or errno.
+int OpenOrMake(const std::string& path, base::UniqueFd* file) {
+  if (file->valid()) return 0;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+  file->Reset(open(path.c_str(), kFlags, kFileMode));
+  if (file->valid() || errno != ENOENT) return file->valid() ? 0 : errno;
+  const std::string folder = path.substr(0, path.rfind('/'));
+  if (mkdir(folder.c_str(), kFolderMode) != 0 && errno != EEXIST) return errno;
+  file->Reset(open(path.c_str(), kFlags, kFileMode));
+  return file->valid() ? 0 : errno;
 }
 
 uint64_t AllocatedBytes(int fd) {
@@ -51,11 +65,10 @@ bool Spool::Open(const LaunchSpec& spec, std::string* error) {
   overflow_ = spec.overflow;
   streams_[0].path = spec.stdout_path;
   streams_[1].path = spec.stderr_path;
-  index_ = OpenEmpty(spec.index_path, error);
-  if (!index_.valid()) return false;
+  index_path_ = spec.index_path;
+  if (!IsAbsentOrEmpty(index_path_, error)) return false;
   for (Stream& stream : streams_) {
-    stream.file = OpenEmpty(stream.path, error);
-    if (!stream.file.valid()) return false;
+    if (!IsAbsentOrEmpty(stream.path, error)) return false;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
       *error = Describe("pipe", errno);
@@ -89,6 +102,10 @@ Spool::PumpResult Spool::Pump(size_t index, bool past_limit) {
   if (!FlushIndex()) return PumpResult::kStalled;
   if (!MakeRoom() && !past_limit) return PumpResult::kStalled;
   Stream& stream = streams_[index];
+  if (!stream.file.valid()) {
+    const PumpResult opened = OpenFiles(stream);
+    if (opened != PumpResult::kMoved) return opened;
+  }
   if (!DiskHasRoom(stream) && !past_limit) return PumpResult::kStalled;
   // With a limit, in steps that keep what overshoots it small.
   const size_t step = bytes_max_ == 0 ? kSpliceBytesMax
@@ -106,6 +123,19 @@ Spool::PumpResult Spool::Pump(size_t index, bool past_limit) {
   // A failure is met again, and reported, by the next call.
   FlushIndex();
   return result;
+}
+
+Spool::PumpResult Spool::OpenFiles(Stream& stream) {
+  pollfd pipe{.fd = stream.read_end.get(), .events = POLLIN, .revents = 0};
+  poll(&pipe, 1, 0);
+  if ((pipe.revents & POLLIN) == 0) {
+    return pipe.revents != 0 ? PumpResult::kEnd : PumpResult::kEmpty;
+  }
+  int error = OpenOrMake(index_path_, &index_);
+  if (error != 0) return Stalled(Describe(index_path_, error));
+  error = OpenOrMake(stream.path, &stream.file);
+  if (error != 0) return Stalled(Describe(stream.path, error));
+  return PumpResult::kMoved;
 }
 
 Spool::PumpResult Spool::Splice(Stream& stream, size_t bytes_max, size_t* moved) {

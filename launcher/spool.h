@@ -29,7 +29,9 @@ class Spool {
 
   explicit Spool(uint64_t spare_bytes = kSpareBytes) : spare_bytes_(spare_bytes) {}
 
-  // Makes the files and pipes. False with `error` when one cannot be.
+  // Makes the pipes. The files, and the folder they lie in, are made when the first byte comes:
+  // most streams stay without one, and an absent file reads as an empty one. False with `error`
+  // when a pipe cannot be made, or a file holds another execution's bytes.
   bool Open(const LaunchSpec& spec, std::string* error);
 
   // The ends for the command, to be closed once it has them.
@@ -60,6 +62,8 @@ class Spool {
     std::string unwritten;  // read by the fallback, not yet in the file
   };
 
+  // kMoved: the stream's file and the index are open.
+  PumpResult OpenFiles(Stream& stream);
   PumpResult Splice(Stream& stream, size_t bytes_max, size_t* moved);
   PumpResult ReadAndWrite(Stream& stream, size_t bytes_max, size_t* moved);
   PumpResult Stalled(const std::string& reason);
@@ -72,6 +76,7 @@ class Spool {
 
   const uint64_t spare_bytes_;
   std::array<Stream, kStreams> streams_;
+  std::string index_path_;
   base::UniqueFd index_;
   uint64_t index_end_ = 0;
   std::string unwritten_index_;

@@ -45,6 +45,41 @@ class SpoolTest : public ::testing::Test {
   Spool spool_;
 };
 
+TEST_F(SpoolTest, AStreamWithoutBytesHasNoFile) {
+  Open();
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEmpty);
+  spool_.CloseWriteEnds();
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEnd);
+  EXPECT_EQ(spool_.Pump(1), Spool::PumpResult::kEnd);
+  EXPECT_TRUE(std::filesystem::is_empty(path_));
+}
+
+TEST_F(SpoolTest, MakesTheFolderForTheFirstByte) {
+  spec_.stdout_path = path_ + "/folder/out";
+  spec_.index_path = path_ + "/folder/index";
+  Open();
+  Write(0, "abc");
+  spool_.CloseWriteEnds();
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEnd);
+  EXPECT_EQ(Content(spec_.stdout_path), "abc");
+  struct stat folder{};
+  ASSERT_EQ(stat((path_ + "/folder").c_str(), &folder), 0);
+  EXPECT_EQ(folder.st_mode & 0777, 0700u);
+}
+
+TEST_F(SpoolTest, OutputWaitsWhileItsFileCannotBeMade) {
+  spec_.stdout_path = path_ + "/absent/folder/out";
+  spec_.index_path = path_ + "/absent/folder/index";
+  Open();
+  Write(0, "abc");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kStalled);
+  EXPECT_NE(spool_.stall_reason().find(spec_.index_path), std::string::npos);
+  std::filesystem::create_directory(path_ + "/absent");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  EXPECT_EQ(Content(spec_.stdout_path), "abc");
+}
+
 TEST_F(SpoolTest, MovesWhatIsThereAndSeesTheEnd) {
   Open();
   EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kEmpty);

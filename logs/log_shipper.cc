@@ -267,19 +267,32 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       CO_RETURN_IF_ERROR(redacted);
       log->spool_redacted = true;
     }
-    if (!log->exit_record_stored && !log->end->exit_record.empty()) {
-      auto text = std::make_shared<const std::string>(log->end->exit_record);
-      Piece piece{.name = ExitRecordName(log->job.task), .size = text->size()};
-      piece.sha256 = Sha256::Of(*text);
-      piece.open = TextOpener(text);
-      absl::Status put = co_await real_.store.Put(std::move(piece));
-      CO_RETURN_IF_ERROR(put);
-      log->exit_record_stored = true;
-    }
+    absl::Status put = co_await PutExitRecord(*log);
+    CO_RETURN_IF_ERROR(put);
     store::v1::LogRecord record;
     record.set_generation(log->job.generation);
     record.set_complete(true);
     co_return co_await Record(std::move(record));
+  }
+
+  asio::awaitable<absl::Status> PutExitRecord(TrackedLog& log) {
+    if (log.exit_record_stored || !log.end->exit_record) co_return absl::OkStatus();
+    auto print = [name = ExitRecordName(log.job.task),
+                  text_of = log.end->exit_record]() -> absl::StatusOr<Piece> {
+      auto text = std::make_shared<const std::string>(text_of());
+      return Piece{.name = name,
+                   .size = text->size(),
+                   .sha256 = Sha256::Of(*text),
+                   .open = TextOpener(text)};
+    };
+    auto piece = co_await RunOn(real_.pool, std::move(print));
+    CO_RETURN_IF_ERROR(piece.status());
+    if (piece->size > 0) {
+      absl::Status put = co_await real_.store.Put(*std::move(piece));
+      CO_RETURN_IF_ERROR(put);
+    }
+    log.exit_record_stored = true;
+    co_return absl::OkStatus();
   }
 
   void Completed(TrackedLog& log) {

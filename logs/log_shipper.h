@@ -54,8 +54,9 @@ struct LogEnd {
   uint64_t stdout_bytes = 0;
   uint64_t stderr_bytes = 0;
   uint64_t dropped_bytes = 0;
-  // JSON text for <base>/_boxkeeper/<task id>/exit.json; empty: none is written.
-  std::string exit_record = {};
+  // Gives the JSON text for <base>/_boxkeeper/<task id>/exit.json. Called on the pool, once. Null,
+  // or an empty text: none is written.
+  std::function<std::string()> exit_record = {};
 };
 
 // For metrics and Admin.Status.

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -54,27 +55,25 @@ std::string SpoolFolders::SpareFolder() const {
   return absl::StrCat(directory_, "/", kSparesFolder);
 }
 
-absl::Status SpoolFolders::Make(const std::string& name) {
+absl::Status SpoolFolders::Provide(const std::string& name) {
   const std::string path = absl::StrCat(directory_, "/", name);
   struct stat info{};
   if (stat(path.c_str(), &info) == 0) {
     return S_ISDIR(info.st_mode) ? absl::OkStatus() : Failed(path, ENOTDIR);
   }
-  for (std::string spare = TakeSpare(); !spare.empty(); spare = TakeSpare()) {
-    if (rename(spare.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  {
+    std::lock_guard lock(mutex_);
+    RETURN_IF_ERROR(LoadSparesOnce());
   }
-  return MakeAnew(path);
+  for (std::string spare = TakeSpare(); !spare.empty(); spare = TakeSpare()) {
+    if (rename(spare.c_str(), path.c_str()) == 0) break;
+  }
+  return absl::OkStatus();
 }
 
-absl::Status SpoolFolders::MakeAnew(const std::string& path) {
-  if (mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST) return absl::OkStatus();
-  if (errno != ENOENT) return Failed(path, errno);
-  std::error_code error;
-  std::filesystem::create_directories(directory_, error);
-  if (error) return Failed(directory_, error.value());
-  chmod(directory_.c_str(), kFolderMode);
-  if (mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST) return absl::OkStatus();
-  return Failed(path, errno);
+bool SpoolFolders::HasNone() const {
+  std::lock_guard lock(mutex_);
+  return loaded_ && spares_.empty();
 }
 
 void SpoolFolders::Drop(const std::string& name) {
@@ -83,8 +82,7 @@ void SpoolFolders::Drop(const std::string& name) {
   bool keep = false;
   {
     std::lock_guard lock(mutex_);
-    LoadSparesOnce();
-    keep = spares_.size() < kSparesMax;
+    keep = LoadSparesOnce().ok() && spares_.size() < kSparesMax;
   }
   // Out of the way first: nobody may read half of it.
   if (keep && rename(path.c_str(), spare.c_str()) == 0 && EmptyFiles(spare)) {
@@ -101,7 +99,6 @@ void SpoolFolders::Drop(const std::string& name) {
 
 std::string SpoolFolders::TakeSpare() {
   std::lock_guard lock(mutex_);
-  LoadSparesOnce();
   if (spares_.empty()) return "";
   std::string spare = std::move(spares_.back());
   spares_.pop_back();
@@ -109,10 +106,12 @@ std::string SpoolFolders::TakeSpare() {
 }
 
 // Those of an earlier process, which may have died before it had emptied them.
-void SpoolFolders::LoadSparesOnce() {
-  if (std::exchange(loaded_, true)) return;
+absl::Status SpoolFolders::LoadSparesOnce() {
+  if (loaded_) return absl::OkStatus();
   std::error_code error;
   std::filesystem::create_directories(SpareFolder(), error);
+  if (error) return Failed(SpareFolder(), error.value());
+  loaded_ = true;
   for (const std::string& made : {directory_, SpareFolder()}) chmod(made.c_str(), kFolderMode);
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(SpareFolder(), error)) {
@@ -125,6 +124,7 @@ void SpoolFolders::LoadSparesOnce() {
       std::filesystem::remove_all(path, error);
     }
   }
+  return absl::OkStatus();
 }
 
 }  // namespace boxkeeper::logs

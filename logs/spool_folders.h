@@ -1,4 +1,4 @@
-// The folders that tasks' output is spooled in: made when a task starts, recycled when it is
+// The folders that tasks' output is spooled in: handed out when a task starts, recycled when it is
 // forgotten.
 #pragma once
 
@@ -20,8 +20,12 @@ class SpoolFolders {
   // `directory` is absolute; made when it is first needed.
   explicit SpoolFolders(std::string directory);
 
-  // Makes the folder of that name, empty, mode 0700. One that is there already stays as it is.
-  absl::Status Make(const std::string& name);
+  // Gives a recycled folder that name, empty, mode 0700; one of that name stays as it is. Where
+  // there is none to recycle nothing is made: whoever writes the first byte makes it. An error: no
+  // folder could be made here.
+  absl::Status Provide(const std::string& name);
+  // Provide would find nothing to hand out and need not be called. Does not block.
+  bool HasNone() const;
   // Its content is gone when this returns; what cannot be removed is logged. An absent folder is
   // fine.
   void Drop(const std::string& name);
@@ -29,13 +33,12 @@ class SpoolFolders {
   const std::string& directory() const { return directory_; }
 
  private:
-  absl::Status MakeAnew(const std::string& path);
   std::string TakeSpare();
-  void LoadSparesOnce();
+  absl::Status LoadSparesOnce();
   std::string SpareFolder() const;
 
   const std::string directory_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   bool loaded_ = false;
   std::vector<std::string> spares_;  // paths
 };

@@ -10,6 +10,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.stubs import admin_pb2
 from tests.harness.waiting import until
 
+_LARGE_BYTES = 1 << 20
 _ADDRESSES = re.compile(r"boxkeeperd started .*grpc=(\S+) http=(\S+)")
 
 
@@ -63,6 +64,15 @@ class BenchDaemon(Daemon):
         """(status, text) of an HTTP GET."""
         with urllib.request.urlopen(f"http://{self._http}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
+
+    def remove(self):
+        """Leaves the folder, without its large files, to the scratch folder's end: ext4 slows down whoever makes files in the
+        minutes after many were deleted, which would be the next experiment."""
+        self.end()
+        for folder, _, names in os.walk(self.folder):
+            for path in (os.path.join(folder, name) for name in names):
+                if not os.path.islink(path) and os.path.isfile(path) and os.path.getsize(path) > _LARGE_BYTES:
+                    os.truncate(path, 0)
 
     def drain(self):
         """From now on tasks are accepted but not started."""

@@ -34,7 +34,9 @@ struct LogEnd {
   int64_t stdout_bytes = 0;
   int64_t stderr_bytes = 0;
   int64_t dropped_bytes = 0;
-  std::string exit_record;  // JSON for <base>/_boxkeeper/<task id>/exit.json
+  // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has better
+  // to do (docs/performance.md).
+  std::function<std::string()> exit_record;
 };
 
 // Called on the loop.
@@ -42,8 +44,8 @@ class LogPort {
  public:
   virtual ~LogPort() = default;
 
-  // Makes the folder of the task's output, if it is not there, and says where a provider with a
-  // native spool is to write. An error may pass (disk full).
+  // Says where a provider with a native spool is to write. The folder and the files are made by
+  // whoever writes the first byte. An error may pass (disk full).
   virtual boost::asio::awaitable<absl::StatusOr<provider::v1::SpoolPaths>> PrepareSpool(
       base::TaskId id) = 0;
   // Ships what the spool holds and will hold, going on after `task.records`.

@@ -245,7 +245,8 @@ void Engine::AfterEnd(TaskRow& row) {
   if (log_port_ == nullptr) return;
   const base::TaskId id = row.id;
   LogEnd end = MakeLogEnd(row);
-  journal_.WhenSynced([this, id, end = std::move(end)] { log_port_->NoteEnd(id, end); });
+  journal_.WhenSynced(
+      [this, id, end = std::move(end)]() mutable { log_port_->NoteEnd(id, std::move(end)); });
 }
 
 void Engine::SandboxAbsent(SandboxRow& sandbox) {

@@ -278,11 +278,15 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   task.mutable_log()->set_stdout_bytes(end.stdout_bytes);
   task.mutable_log()->set_stderr_bytes(end.stderr_bytes);
   task.mutable_log()->set_dropped_bytes(end.dropped_bytes);
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.add_whitespace = true;
-  const auto printed = google::protobuf::util::MessageToJsonString(task, &end.exit_record, options);
-  if (!printed.ok()) base::LogWarning("exit record not printed", {{"task_id", task.id()}});
+  end.exit_record = [task = std::move(task)] {
+    google::protobuf::util::JsonPrintOptions options;
+    options.preserve_proto_field_names = true;
+    options.add_whitespace = true;
+    std::string text;
+    const auto printed = google::protobuf::util::MessageToJsonString(task, &text, options);
+    if (!printed.ok()) base::LogWarning("exit record not printed", {{"task_id", task.id()}});
+    return text;
+  };
   return end;
 }
 

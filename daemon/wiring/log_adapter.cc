@@ -80,9 +80,11 @@ std::shared_ptr<const logs::Redactor> LogAdapter::RedactorOf(const LogTask& task
 }
 
 awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(base::TaskId id) {
-  const absl::Status made = co_await OnPool(
-      deps_.pool, [folders = folders_, name = id.ToString()] { return folders->Make(name); });
-  if (!made.ok()) co_return made;
+  if (!folders_->HasNone()) {
+    const absl::Status provided = co_await OnPool(
+        deps_.pool, [folders = folders_, name = id.ToString()] { return folders->Provide(name); });
+    if (!provided.ok()) co_return provided;
+  }
   const logs::SpoolFiles files = Files(id);
   provider::v1::SpoolPaths paths;
   paths.set_stdout_path(files.stdout_path);

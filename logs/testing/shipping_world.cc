@@ -24,7 +24,7 @@ LogEnd ShippingWorld::End() const {
   return {.stdout_bytes = writer.size(Stream::kStdout),
           .stderr_bytes = writer.size(Stream::kStderr),
           .dropped_bytes = 0,
-          .exit_record = "{\"exit_code\":0}"};
+          .exit_record = [] { return std::string("{\"exit_code\":0}"); }};
 }
 
 std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {

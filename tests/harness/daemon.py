@@ -185,8 +185,8 @@ class Daemon:
         with open(os.path.join(self.folder, "logs", task.log.path, stream), "rb") as file:
             return file.read()
 
-    def remove(self):
-        """Ends every process of the folder, then removes it."""
+    def end(self):
+        """Ends every process of the folder."""
         for client in self._clients:
             client.close()
         self._clients.clear()
@@ -195,4 +195,8 @@ class Daemon:
         if self.process:
             self.process.wait()
         processes.kill_all_of(self.folder)
+
+    def remove(self):
+        """Ends every process of the folder, then removes it."""
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
