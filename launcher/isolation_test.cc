@@ -200,6 +200,45 @@ TEST_F(IsolationTest, OutlivesTheLauncher) {
   EXPECT_EQ(harness_.Inspect("live").isolation, "bubblewrap");
 }
 
+TEST_F(IsolationTest, ItsEtcOutlivesTheLauncher) {
+  harness_.Run("live", Shell("live",
+                             "while ! test -e go; do sleep 0.02; done; "
+                             "cat /etc/passwd"));
+  harness_.KillLauncher();
+  harness_.Reconnect();
+  harness_.StartLauncher();
+  std::ofstream(harness_.SandboxPath("live") + "/work/go") << "";
+  const ExitRecord exit = harness_.WaitForEnd("live");
+  EXPECT_EQ(exit.ExitCode(), 0) << exit.error;
+  EXPECT_NE(harness_.Stdout("live").find("nobody"), std::string::npos) << harness_.Stderr("live");
+}
+
+TEST_F(IsolationTest, FilesOfEarlierLaunchersGoWhenNothingRuns) {
+  const std::string folder =
+      std::filesystem::path(harness_.SandboxPath("live")).parent_path().parent_path().string() +
+      "/isolation";
+  const auto generations = [&] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      count += entry.path().filename().string().starts_with("files.") ? 1 : 0;
+    }
+    return count;
+  };
+  harness_.Run("live", Shell("live", "while ! test -e go; do sleep 0.02; done"));
+  harness_.KillLauncher();
+  harness_.Reconnect();
+  harness_.StartLauncher();
+  EXPECT_EQ(harness_.Inspect("live").state, SandboxState::kRunning);
+  EXPECT_EQ(generations(), 2);
+  std::ofstream(harness_.SandboxPath("live") + "/work/go") << "";
+  harness_.WaitForEnd("live");
+  harness_.KillLauncher();
+  harness_.Reconnect();
+  harness_.StartLauncher();
+  EXPECT_EQ(harness_.Inspect("live").state, SandboxState::kEnded);
+  EXPECT_EQ(generations(), 1);
+}
+
 TEST_F(IsolationTest, NetworkIsOffUnlessAsked) {
   EXPECT_EQ(
       OutputOf("net", Shell("net", "ls /sys/class/net 2>/dev/null; cat /proc/net/dev | wc -l")),

@@ -76,6 +76,8 @@ Server::Ended Server::Run(std::string* error) {
     journal_.Line("failed", "error=" + *error);
     return Ended::kFailed;
   }
+  const Sandboxes::Counts taken_over = sandboxes_->counts();
+  if (taken_over.running + taken_over.unknown == 0) isolation_.RemoveOldFiles();
   while (!stopping_) {
     ConsiderIdle();
     loop_.RunOnce();

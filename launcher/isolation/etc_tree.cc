@@ -41,6 +41,14 @@ bool WriteText(int directory, const char* name, std::string_view text) {
   return errno == 0 && fchmod(fd.get(), 0644) == 0;
 }
 
+// An empty one that everybody may enter, whatever the umask.
+base::UniqueFd MakeFolder(int parent, const char* name) {
+  if (mkdirat(parent, name, 0755) != 0) return {};
+  base::UniqueFd folder(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid() || fchmod(folder.get(), 0755) != 0) return {};
+  return folder;
+}
+
 class Copier {
  public:
   // What cannot be read is left out: a sandbox without it still works.
@@ -65,10 +73,9 @@ class Copier {
 
  private:
   void CopyFolder(int from, const char* name, int to, int depth) {
-    if (mkdirat(to, name, 0755) != 0) return;
     base::UniqueFd source(openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    const base::UniqueFd target(openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!source.valid() || !target.valid() || fchmod(target.get(), 0755) != 0) return;
+    const base::UniqueFd target = source.valid() ? MakeFolder(to, name) : base::UniqueFd();
+    if (!target.valid()) return;
     const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(source.Release()), closedir);
     if (listing == nullptr) return;
     while (const dirent* entry = readdir(listing.get())) {
@@ -120,24 +127,12 @@ bool CopyFile(int from_directory, const char* from, int to_directory, const char
 }
 
 bool MakeEtcTree(int parent, const char* name) {
-  const std::string fresh = std::string(name) + ".new";
-  const std::string old = std::string(name) + ".old";
-  base::RemoveTreeAt(parent, fresh);
-  base::RemoveTreeAt(parent, old);
-  if (mkdirat(parent, fresh.c_str(), 0755) != 0) return false;
-  const base::UniqueFd folder(openat(parent, fresh.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid() || fchmod(folder.get(), 0755) != 0) return false;
+  const base::UniqueFd folder = MakeFolder(parent, name);
+  if (!folder.valid()) return false;
   CopyHosts(folder.get());
-  if (!WriteText(folder.get(), "passwd", kPasswd) || !WriteText(folder.get(), "group", kGroup) ||
-      !WriteText(folder.get(), "hosts", kHosts) ||
-      !WriteText(folder.get(), "nsswitch.conf", kNsswitch)) {
-    return false;
-  }
-  // Sandboxes that run have the old one mounted, and keep it.
-  if (renameat(parent, name, parent, old.c_str()) != 0 && errno != ENOENT) return false;
-  if (renameat(parent, fresh.c_str(), parent, name) != 0) return false;
-  base::RemoveTreeAt(parent, old);
-  return true;
+  return WriteText(folder.get(), "passwd", kPasswd) && WriteText(folder.get(), "group", kGroup) &&
+         WriteText(folder.get(), "hosts", kHosts) &&
+         WriteText(folder.get(), "nsswitch.conf", kNsswitch);
 }
 
 }  // namespace boxkeeper::launcher

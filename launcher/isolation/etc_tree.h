@@ -5,9 +5,10 @@
 
 namespace boxkeeper::launcher {
 
-// Makes, or makes anew, the directory `name` in `parent`: copies of what programs need of the
-// host's /etc (linker cache, alternatives, certificates, time zone, ...), as far as everyone may
-// read it, and passwd, group and hosts that name nobody of the host. False with errno set.
+// Makes the directory `name` in `parent` as the /etc of sandboxes that see the host's programs:
+// copies of what these need of the host's (linker cache, alternatives, certificates, time zone,
+// ...), as far as everyone may read it, and passwd, group and hosts that name nobody of the host.
+// False with errno set.
 bool MakeEtcTree(int parent, const char* name);
 
 // Copies one regular file; at most 64 MiB. False with errno set.

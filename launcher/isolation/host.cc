@@ -1,5 +1,6 @@
 #include "launcher/isolation/host.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,8 +12,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <string_view>
 
 #include "base/core/file_io.h"
+#include "base/core/proc.h"
 #include "launcher/isolation/etc_tree.h"
 #include "launcher/isolation/isolated_command.h"
 #include "launcher/seccomp_filter.h"
@@ -21,6 +25,7 @@ namespace boxkeeper::launcher {
 namespace {
 
 constexpr char kFolder[] = "isolation";
+constexpr std::string_view kFilesPrefix = "files.";
 // Whom tasks run as that root's launcher is told no user for.
 constexpr uid_t kNobody = 65534;
 
@@ -159,16 +164,34 @@ bool IsolationHost::MakeFiles(const std::string& launch_path, int launch_directo
     *error = Describe("isolation folder");
     return false;
   }
-  const base::UniqueFd folder(
+  directory_fd_.Reset(
       openat(launch_directory, kFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!folder.valid() || !CopyFile(AT_FDCWD, "/proc/self/exe", folder.get(), "init.new", 0755) ||
-      renameat(folder.get(), "init.new", folder.get(), "init") != 0) {
+  const int folder = directory_fd_.get();
+  if (!directory_fd_.valid() || !CopyFile(AT_FDCWD, "/proc/self/exe", folder, "init.new", 0755) ||
+      renameat(folder, "init.new", folder, "init") != 0) {
     *error = Describe("copy of boxlaunch for sandboxes");
     return false;
   }
-  if (MakeEtcTree(folder.get(), "etc")) return true;
-  *error = Describe("the sandboxes' /etc");
-  return false;
+  files_ = std::string(kFilesPrefix) + std::to_string(base::UnixNs());
+  const base::UniqueFd files =
+      mkdirat(folder, files_.c_str(), 0711) == 0
+          ? base::UniqueFd(openat(folder, files_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+          : base::UniqueFd();
+  if (!files.valid() || !MakeEtcTree(files.get(), "etc")) {
+    *error = Describe("the sandboxes' /etc");
+    return false;
+  }
+  return true;
+}
+
+void IsolationHost::RemoveOldFiles() const {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(dup(directory_fd_.get())), closedir);
+  std::vector<std::string> old;
+  while (const dirent* entry = listing == nullptr ? nullptr : readdir(listing.get())) {
+    const std::string_view name = entry->d_name;
+    if (name.starts_with(kFilesPrefix) && name != files_) old.emplace_back(name);
+  }
+  for (const std::string& name : old) base::RemoveTreeAt(directory_fd_.get(), name);
 }
 
 bool IsolationHost::Try(std::string* error) const {

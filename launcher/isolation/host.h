@@ -13,9 +13,13 @@ namespace boxkeeper::launcher {
 // Made by Prepare when the launcher starts; its descriptors pass to supervisors by fork.
 class IsolationHost {
  public:
-  // Looks for bwrap, makes `<launch_path>/isolation/{init,etc}` anew, and runs a whole sandbox once
-  // to see that it works. Afterwards ability() says so, or why not. Blocks for some 20 ms.
+  // Looks for bwrap, makes `<launch_path>/isolation/init` and `files.<n>` beside it, and runs a
+  // whole sandbox once to see that it works. Afterwards ability() says so, or why not. Blocks for
+  // some 100 ms.
   void Prepare(const std::string& launch_path, int launch_directory);
+  // The `files.<n>` of earlier launchers. Only while no sandbox of theirs runs: it has them
+  // mounted.
+  void RemoveOldFiles() const;
 
   const Ability& ability() const { return ability_; }
   // Its descriptors, for who closes all others.
@@ -29,7 +33,7 @@ class IsolationHost {
   // as the sandbox's first process. `seccomp` is a descriptor to be passed on.
   const std::string& bwrap() const { return bwrap_; }
   std::string init_path() const { return directory_ + "/init"; }
-  std::string etc_path() const { return directory_ + "/etc"; }
+  std::string etc_path() const { return directory_ + "/" + files_ + "/etc"; }
   // Of root's launcher: a user namespace in which every user is itself. -1: bwrap makes one.
   int user_namespace() const { return user_namespace_.get(); }
   // A descriptor of the system call filter at its beginning; each bwrap reads one of its own.
@@ -45,6 +49,8 @@ class IsolationHost {
   Ability ability_{.how = "", .why_not = "not looked for"};
   std::string bwrap_;
   std::string directory_;
+  base::UniqueFd directory_fd_;
+  std::string files_;
   base::UniqueFd filter_;
   base::UniqueFd user_namespace_;
 };
