@@ -27,7 +27,7 @@ v1::SandboxSpec SpecWith(const std::string& key) {
   if (key == "pids") spec.set_pids(100);
   if (key == "user") spec.set_user("nobody");
   if (key == "network") spec.set_network("none");
-  if (key == "read_only_root") spec.set_read_only_root(false);
+  if (key == "read_only_root") spec.set_read_only_root(true);
   if (key == "volumes") {
     spec.add_volumes()->set_source("/data");
     spec.mutable_volumes(0)->set_target("/mnt");
@@ -48,6 +48,7 @@ void ProviderContractTest::SetUp() {
   ASSERT_NE(world_, nullptr);
   const absl::Status opened = Await(provider().Open(Deadline()));
   ASSERT_TRUE(opened.ok()) << opened;
+  if (const std::string why = world_->WhyNotHere(); !why.empty()) GTEST_SKIP() << why;
 }
 
 void ProviderContractTest::TearDown() {
@@ -64,6 +65,7 @@ pb::CreateRequest ProviderContractTest::Request(const std::string& name, Command
   request.set_name(name);
   (*request.mutable_labels())["boxkeeper.deployment"] = "contract";
   (*request.mutable_labels())["boxkeeper.sandbox"] = "id" + name;
+  *request.mutable_spec() = world_->Spec();
   if (!TwoStep()) *request.mutable_launch() = Launch("x-" + name, command);
   return request;
 }
@@ -71,6 +73,7 @@ pb::CreateRequest ProviderContractTest::Request(const std::string& name, Command
 pb::LaunchRequest ProviderContractTest::Launch(const std::string& exec_id, CommandKind command) {
   pb::LaunchRequest launch;
   launch.set_exec_id(exec_id);
+  *launch.mutable_spec() = world_->Spec();
   *launch.mutable_command() = world_->Command(exec_id, command);
   launch.mutable_grace()->set_nanos(200'000'000);
   launch.mutable_final_drain()->set_seconds(2);

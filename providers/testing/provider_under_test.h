@@ -37,6 +37,10 @@ class ProviderUnderTest {
   virtual Provider& provider() = 0;
   // The daemon dies and comes back: a new adapter in the same world.
   virtual void RestartAdapter() = 0;
+  // Why this host cannot have such a world; "" if it can. Asked once the provider is open.
+  virtual std::string WhyNotHere() { return ""; }
+  // What every sandbox of the suite asks for, so that the world can see what happens in it.
+  virtual v1::SandboxSpec Spec() { return {}; }
   // Lets things happen until `done` or for `limit` at most; returns done(). Moves the time where it
   // is virtual.
   virtual bool RunUntil(const std::function<bool()>& done, std::chrono::nanoseconds limit) = 0;

@@ -16,12 +16,22 @@
 namespace boxkeeper::providers::local::testing {
 
 using namespace std::chrono_literals;
+using Isolation = LocalOptions::Isolation;
 
-LocalWorld::LocalWorld() : clock_(base::MakeRealClock()) {
+namespace {
+
+constexpr char kMarksInside[] = "/marks";  // the same folder, as an isolated command names it
+
+}  // namespace
+
+LocalWorld::LocalWorld(Isolation isolation) : isolation_(isolation), clock_(base::MakeRealClock()) {
   char path[] = "/tmp/bk-local-XXXXXX";
   EXPECT_NE(mkdtemp(path), nullptr);
   directory_ = path;
   std::filesystem::create_directory(directory_ + "/spool");
+  std::filesystem::create_directory(marks());
+  // Root's isolated commands are those of another user.
+  std::filesystem::permissions(marks(), std::filesystem::perms::all);
   RestartAdapter();
 }
 
@@ -39,10 +49,25 @@ void LocalWorld::RestartAdapter() {
   LocalProvider::Settings settings;
   settings.state_dir = directory_;
   settings.launcher_path = std::filesystem::absolute("launcher/boxlaunch");
-  settings.options.isolation = LocalOptions::Isolation::kNone;
+  settings.options.isolation = isolation_;
+  settings.options.allow_host_paths = {marks(), "/data"};  // the latter is what the suite asks for
   auto provider = LocalProvider::Create({context_.get_executor(), *clock_}, std::move(settings));
   ASSERT_TRUE(provider.ok()) << provider.status();
   provider_ = *std::move(provider);
+}
+
+std::string LocalWorld::WhyNotHere() {
+  if (isolation_ == Isolation::kNone) return "";
+  return provider_->launcher()->abilities.bubblewrap.why_not;
+}
+
+v1::SandboxSpec LocalWorld::Spec() {
+  v1::SandboxSpec spec;
+  if (isolation_ == Isolation::kNone) return spec;
+  v1::Volume* volume = spec.add_volumes();
+  volume->set_source(marks());
+  volume->set_target(kMarksInside);
+  return spec;
 }
 
 bool LocalWorld::RunUntil(const std::function<bool()>& done, std::chrono::nanoseconds limit) {
@@ -62,7 +87,8 @@ v1::Command LocalWorld::Command(const std::string& exec_id, CommandKind kind) {
   }
   // The first step that can be seen comes after the trap.
   std::string text = kind.kind == CommandKind::kIgnoreTerm ? "trap '' TERM; " : "";
-  absl::StrAppend(&text, "echo ran >> ", directory_, "/ran-", exec_id, "; ");
+  absl::StrAppend(&text, "echo ran >> ", isolation_ == Isolation::kNone ? marks() : kMarksInside,
+                  "/", exec_id, "; ");
   switch (kind.kind) {
     case CommandKind::kDieBySignal:
       absl::StrAppend(&text, "kill -", kind.value, " $$");
@@ -85,7 +111,7 @@ v1::Command LocalWorld::Command(const std::string& exec_id, CommandKind kind) {
 }
 
 int LocalWorld::Executions(const std::string& exec_id) {
-  const std::string lines = ReadWholeFile(absl::StrCat(directory_, "/ran-", exec_id));
+  const std::string lines = ReadWholeFile(absl::StrCat(marks(), "/", exec_id));
   return static_cast<int>(std::count(lines.begin(), lines.end(), '\n'));
 }
 

@@ -17,7 +17,8 @@ class LocalWorld : public providers::testing::ProviderUnderTest {
  public:
   using CommandKind = providers::testing::CommandKind;
 
-  LocalWorld();
+  // With `isolation` kBubblewrap the commands leave their marks through a volume.
+  explicit LocalWorld(LocalOptions::Isolation isolation = LocalOptions::Isolation::kNone);
   ~LocalWorld() override;
 
   boost::asio::io_context& context() override { return context_; }
@@ -25,6 +26,8 @@ class LocalWorld : public providers::testing::ProviderUnderTest {
   Provider& provider() override { return *provider_; }
   LocalProvider& local() { return *provider_; }
   void RestartAdapter() override;
+  std::string WhyNotHere() override;
+  v1::SandboxSpec Spec() override;
   bool RunUntil(const std::function<bool()>& done, std::chrono::nanoseconds limit) override;
   v1::Command Command(const std::string& exec_id, CommandKind kind) override;
   int Executions(const std::string& exec_id) override;
@@ -36,6 +39,10 @@ class LocalWorld : public providers::testing::ProviderUnderTest {
   void KillLauncher();
 
  private:
+  // Where commands leave a line each time they run, as the host names it.
+  std::string marks() const { return directory_ + "/marks"; }
+
+  const LocalOptions::Isolation isolation_;
   boost::asio::io_context context_;
   std::unique_ptr<base::Clock> clock_;
   std::string directory_;
