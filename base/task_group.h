@@ -34,7 +34,9 @@ class TaskGroup {
   // start cancelled: their first wait ends at once.
   void Spawn(std::string id, std::function<boost::asio::awaitable<void>()> run);
 
-  // Emits cancellation to all children; idempotent. They end when their waits honour it.
+  // Emits cancellation to all children; idempotent. They end when their waits honour it. Only from
+  // a handler of the executor: Asio 1.26 else posts the signal with a pointer into a child that may
+  // have ended by then.
   void Cancel();
 
   // Completes with OK when no child is left, or kDeadlineExceeded at `deadline` with how many are.
