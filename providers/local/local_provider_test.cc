@@ -199,12 +199,18 @@ TEST_F(LocalProviderTest, ArgumentsEnvironmentAndFilesAreByteExact) {
 }
 
 TEST_F(LocalProviderTest, SecretIsInNoOtherProcessAndNoRecord) {
-  const std::string canary = "canary-5fd1c2";
-  pb::LaunchRequest launch = Launch("a", {CommandKind::kRunForever, 0});
+  const std::string canary = absl::StrCat("canary-5fd1c2-", getpid());
+  pb::LaunchRequest launch = Launch("a");
+  // One program from the attested start to its end: a shell that becomes another shows for a moment
+  // neither arguments nor environment.
+  for (const char* word : {"/bin/sleep", "1000"}) {
+    launch.mutable_command()->mutable_argv()->add_args(word);
+  }
   (*launch.mutable_secret_env())["TOKEN"] = canary;
   const std::string handle = Create("a");
   ASSERT_TRUE(Start(handle, launch).has_started());
-  // The kernel shows a new program's environment a moment after its descriptors are closed.
+  // The start is attested when the new program's descriptors are closed. The kernel shows its
+  // arguments and environment, in this order, a moment later, and then until it ends.
   std::vector<std::string> holders;
   world_.RunUntil(
       [&] {
@@ -213,7 +219,8 @@ TEST_F(LocalProviderTest, SecretIsInNoOtherProcessAndNoRecord) {
       },
       20s);
   ASSERT_EQ(holders.size(), 1u) << "the command itself, and nobody else";
-  EXPECT_NE(ReadWholeFile("/proc/" + holders[0] + "/cmdline").find("sleep"), std::string::npos);
+  EXPECT_EQ(ReadWholeFile("/proc/" + holders[0] + "/cmdline"),
+            std::string("/bin/sleep\0001000\0", 16));
   EXPECT_TRUE(ProcessesWith("cmdline", canary).empty());
   for (const auto& entry : std::filesystem::recursive_directory_iterator(world_.directory())) {
     if (!entry.is_regular_file()) continue;
