@@ -45,8 +45,7 @@ enum IsolationTag : uint16_t {
   kIsolationKind = 1,
   kHostNetwork = 2,
   kRoot = 3,
-  kRootWritable = 4,
-  kVolume = 5,  // Volume
+  kVolume = 5,  // Volume; 4 is not to be used again
   kCpuMillis = 6,
   kMemoryBytes = 7,
   kPids = 8,
@@ -126,7 +125,6 @@ std::string EncodeIsolation(const IsolationSpec& isolation, const LimitsSpec& li
   out.Number(kIsolationKind, static_cast<uint64_t>(isolation.kind));
   if (isolation.host_network) out.Number(kHostNetwork, 1);
   if (!isolation.root.empty()) out.Bytes(kRoot, isolation.root);
-  if (!isolation.read_only_root) out.Number(kRootWritable, 1);
   for (const Volume& volume : isolation.volumes) out.Bytes(kVolume, EncodeVolume(volume));
   if (limits.cpu_millis > 0) out.Number(kCpuMillis, limits.cpu_millis);
   if (limits.memory_bytes > 0) out.Number(kMemoryBytes, limits.memory_bytes);
@@ -150,9 +148,6 @@ bool AssignIsolation(const Tlv& field, IsolationSpec* isolation, LimitsSpec* lim
       return true;
     case kRoot:
       isolation->root = field.String();
-      return true;
-    case kRootWritable:
-      isolation->read_only_root = field.Number() == 0;
       return true;
     case kVolume:
       return DecodeVolume(field.value, &isolation->volumes.emplace_back());
@@ -293,8 +288,7 @@ void CheckIsolation(const IsolationSpec& isolation, std::vector<std::string>* wr
       wrong->push_back("isolation.volumes: not absolute paths");
     }
   }
-  const bool asks = isolation.host_network || !isolation.root.empty() ||
-                    !isolation.read_only_root || !isolation.volumes.empty();
+  const bool asks = isolation.host_network || !isolation.root.empty() || !isolation.volumes.empty();
   if (asks && isolation.kind == IsolationKind::kNone) {
     wrong->push_back("isolation: network, root and volumes need a kind that isolates");
   }

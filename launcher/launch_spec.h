@@ -75,9 +75,9 @@ struct Volume {
 // Everything but `kind` needs a kind that isolates.
 struct IsolationSpec {
   IsolationKind kind = IsolationKind::kNone;
-  bool host_network = false;   // false: no network but a loopback of its own
-  std::string root;            // absolute path of a root file system; "" = the host's programs
-  bool read_only_root = true;  // of `root`; the host's programs are never writable
+  bool host_network = false;  // false: no network but a loopback of its own
+  std::string root;  // absolute path of a root file system, never written to; "" = the host's
+                     // programs
   std::vector<Volume> volumes;
 
   friend bool operator==(const IsolationSpec&, const IsolationSpec&) = default;

@@ -39,7 +39,6 @@ LaunchSpec MakeSpec() {
       .kind = IsolationKind::kBubblewrap,
       .host_network = true,
       .root = "/srv/alpine",
-      .read_only_root = false,
       .volumes = {{"/data/x", "/mnt/data", true, "/data"}, {"/out", "/out", false, "/"}}};
   spec.limits = {.cpu_millis = 500, .memory_bytes = 1 << 28, .pids = 100, .disk_bytes = 1 << 20};
   return spec;
