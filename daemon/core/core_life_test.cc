@@ -148,6 +148,66 @@ TEST_F(LifeTest, ALostStartAnswerRunsTheTaskOnce) {
   EXPECT_EQ(world_->ExecutionsByExecId().at(id), 1);
 }
 
+TEST_F(LifeTest, AStartOfWhichNothingIsHeardEndsFenced) {
+  options_.start_timeout = seconds(10);
+  options_.poll_interval = seconds(5);
+  Boot();
+  const std::string id = Submit(TaskMaker(1).Command("sim run=10h start_silent")).id();
+  clock_->Advance(seconds(29));
+  EXPECT_EQ(Get(id).state(), v1::TASK_STATE_STARTING);
+  const v1::Task task = WaitEnd(id);
+  EXPECT_EQ(task.state(), v1::TASK_STATE_FAILED);
+  EXPECT_EQ(task.reason(), v1::REASON_START_FAILED);
+  EXPECT_NE(
+      task.message().find("nothing was heard of its start for 30s: not known to have started"),
+      std::string::npos)
+      << task.message();
+  EXPECT_NE(task.user_code_started(), v1::USER_CODE_STARTED_NO);
+  EXPECT_EQ(task.attempt(), 1);
+  clock_->Advance(seconds(60));
+  EXPECT_EQ(world_->ExecutionsByExecId().at(id), 1);
+  EXPECT_TRUE(world_->SandboxNames().empty());
+}
+
+TEST_F(LifeTest, AStartThatNeverAnswersEndsOnlyOnceItIsFenced) {
+  options_.start_timeout = seconds(10);
+  faults_[Verb::kStart].latency = {std::chrono::hours(24), std::chrono::hours(24), 0, {}};
+  Boot();
+  const std::string id = Submit(TaskMaker(1)).id();
+  clock_->Advance(seconds(25));
+  ASSERT_EQ(Get(id).state(), v1::TASK_STATE_STARTING);
+  // Nor does the fence: nothing may end as long as the start may still take effect.
+  provider_->options()[Verb::kFence].errors.push_back({.probability = 1.0});
+  clock_->Advance(seconds(600));
+  EXPECT_EQ(Get(id).state(), v1::TASK_STATE_STOPPING);
+  provider_->options()[Verb::kFence].errors.clear();
+  const v1::Task task = WaitEnd(id);
+  EXPECT_EQ(task.reason(), v1::REASON_START_FAILED);
+  EXPECT_EQ(task.user_code_started(), v1::USER_CODE_STARTED_NO);
+  clock_->Advance(std::chrono::hours(48));
+  EXPECT_TRUE(world_->ExecutionsByExecId().empty()) << "the start arrived at what is gone";
+  EXPECT_TRUE(world_->SandboxNames().empty());
+}
+
+TEST_F(LifeTest, AnUnreachableProviderDoesNotEndAStart) {
+  options_.start_timeout = seconds(10);
+  options_.poll_interval = seconds(5);
+  Boot();
+  const std::string id = Submit(TaskMaker(1).Command("sim run=10h start_silent")).id();
+  clock_->Advance(seconds(15));
+  for (const auto reach : {providers::testing::FakeProvider::Reach::kRefuses,
+                           providers::testing::FakeProvider::Reach::kHangs}) {
+    provider_->SetReach(reach);
+    clock_->Advance(seconds(3600));
+    EXPECT_EQ(Get(id).state(), v1::TASK_STATE_STARTING);
+  }
+  provider_->SetReach(providers::testing::FakeProvider::Reach::kUp);
+  clock_->Advance(seconds(15));
+  EXPECT_EQ(Get(id).state(), v1::TASK_STATE_STARTING) << "its patience begins anew";
+  EXPECT_EQ(WaitEnd(id).reason(), v1::REASON_START_FAILED);
+  EXPECT_EQ(world_->ExecutionsByExecId().at(id), 1);
+}
+
 TEST_F(LifeTest, ALostCreateAnswerLeavesNoSpare) {
   faults_[Verb::kCreate].answer_lost = 0.5;
   options_.create_timeout = seconds(2);

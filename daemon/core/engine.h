@@ -163,7 +163,13 @@ class Engine : public watcher::Subject {
   void IntendStart(TaskRow& row, SandboxRow& sandbox);
   void SpawnStart(Generation generation);
   asio::awaitable<void> RunStart(Generation generation);
-  asio::awaitable<bool> StartOnce(Generation generation, pb::LaunchRequest launch, int tries);
+  // The Start calls for one task by this process.
+  struct Starts {
+    int tries = 0;
+    base::BootTime silent_since;  // from here on no call told what became of the start
+  };
+  asio::awaitable<bool> StartOnce(Generation generation, pb::LaunchRequest launch, Starts& starts);
+  bool GaveUpStart(Generation generation, const pb::ProviderError& error, Starts& starts);
   asio::awaitable<absl::StatusOr<pb::LaunchRequest>> MakeLaunch(Generation generation);
   asio::awaitable<void> WaitWhileStarting(Generation generation, base::BootClock::duration wait);
   asio::awaitable<absl::StatusOr<rec::Accepted>> ReadAccepted(Generation generation);

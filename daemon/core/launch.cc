@@ -15,6 +15,8 @@ namespace {
 
 // While a start waits to be repeated, how soon it notices that its task is to stop.
 constexpr std::chrono::milliseconds kStateCheck{500};
+// So many start_timeouts a task may be STARTING without a word of it from a provider that is there.
+constexpr int kSilentStartTimeouts = 3;
 
 bool IsRetryable(pb::ErrorClass error_class) {
   switch (error_class) {
@@ -207,10 +209,9 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
                                               std::string(launch.status().message()))));
     }
   } else {
-    for (int tries = 0;; ++tries) {
-      const bool again = co_await StartOnce(generation, *launch, tries);
-      if (!again) break;
-    }
+    Starts starts{.silent_since = deps_.clock.Boot()};
+    bool again = true;
+    for (; again; ++starts.tries) again = co_await StartOnce(generation, *launch, starts);
   }
   driven_.erase(generation);
   TaskRow* row = table_.Find(generation);
@@ -221,7 +222,7 @@ asio::awaitable<void> Engine::RunStart(Generation generation) {
 // One Start and what follows from its answer. True: the answer proves nothing, ask again (the same
 // exec_id runs at most once, whatever was lost).
 asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest launch,
-                                        int tries) {
+                                        Starts& starts) {
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->state() != v1::TASK_STATE_STARTING || stopping_) co_return false;
   SandboxRow* sandbox = table_.SandboxOf(*row);
@@ -265,7 +266,7 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
   if (error.proves_no_effect() && !IsRetryable(error.error_class())) {
     // It proves that this start did nothing. Of an earlier one, whose answer was lost, it says
     // nothing.
-    const bool first = tries == 0 && sandbox->record.epoch() == epoch_;
+    const bool first = starts.tries == 0 && sandbox->record.epoch() == epoch_;
     if (!first) {
       if (row->state() == v1::TASK_STATE_STARTING) {
         RequestStop(*row, MakeStop(*row, v1::REASON_START_FAILED, error.message()));
@@ -280,11 +281,29 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
     co_return false;
   }
   const base::BackoffOptions backoff{options_.retry_initial, options_.retry_max};
-  const base::BootClock::duration wait = base::BackoffFor(backoff, tries, deps_.rng);
+  const base::BootClock::duration wait = base::BackoffFor(backoff, starts.tries, deps_.rng);
   co_await WaitWhileStarting(generation, wait);
   // What became of it may be known by now, without another start.
   absl::StatusOr<pb::SandboxView> seen = co_await InspectNow(id);
-  co_return true;
+  co_return !GaveUpStart(generation, error, starts);
+}
+
+// True: silent for too long, and its stop is under way. It may have run, so there is no other
+// attempt; it ends once it is fenced.
+bool Engine::GaveUpStart(Generation generation, const pb::ProviderError& error, Starts& starts) {
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STARTING || stopping_) return false;
+  const ProviderState* provider = FindProvider(row->provider);
+  const bool unreachable = provider == nullptr || provider->unreachable_since.has_value();
+  // A refusal is a word of it; and that a provider cannot be reached is no end of its tasks.
+  if (unreachable || error.proves_no_effect()) starts.silent_since = deps_.clock.Boot();
+  const base::BootClock::duration patience = kSilentStartTimeouts * options_.start_timeout;
+  if (deps_.clock.Boot() - starts.silent_since < patience) return false;
+  const std::string waited = absl::FormatDuration(absl::FromChrono(patience));
+  RequestStop(*row, MakeStop(*row, v1::REASON_START_FAILED,
+                             absl::StrCat("nothing was heard of its start for ", waited, ": ",
+                                          error.message())));
+  return true;
 }
 
 // A cancel does not wait for the back-off to pass.

@@ -58,6 +58,7 @@ Behaviour BehaviourOf(const pb::LaunchRequest& launch) {
     if (key == "err") (void)absl::SimpleAtoi(value, &behaviour.stderr_bytes);
     if (key == "ignore_term") behaviour.ignore_term = true;
     if (key == "start_fails") behaviour.start_fails = true;
+    if (key == "start_silent") behaviour.start_silent = true;
   }
   return behaviour;
 }
@@ -141,6 +142,8 @@ pb::StartOutcome FakeWorld::Start(const std::string& handle, const pb::LaunchReq
     outcome.mutable_failure()->set_errno_value(2);
   } else if (Ended(*sandbox)) {
     *outcome.mutable_ended() = EndOf(execution);
+  } else if (execution.behaviour.start_silent) {
+    *outcome.mutable_error() = MakeProviderError(pb::TRANSIENT, "not known to have started", false);
   } else {
     SetTimestamp(execution.started_wall, outcome.mutable_started()->mutable_at());
     outcome.mutable_started()->set_repeated_call(repeated);
@@ -449,10 +452,12 @@ pb::SandboxView FakeWorld::ViewOf(const Sandbox& sandbox) const {
   view.set_isolation("fake");
   view.set_state(pb::SandboxView::CREATED);
   if (sandbox.execution.has_value()) {
-    const bool began = !sandbox.execution->behaviour.start_fails;
+    const Behaviour& behaviour = sandbox.execution->behaviour;
+    const bool silent = behaviour.start_silent && !Ended(sandbox);
+    const bool began = !behaviour.start_fails && !silent;
     view.set_started_marker(began);
     if (began) SetTimestamp(sandbox.execution->started_wall, view.mutable_started_at());
-    view.set_state(pb::SandboxView::RUNNING);
+    view.set_state(silent ? pb::SandboxView::STARTING : pb::SandboxView::RUNNING);
   }
   if (!Ended(sandbox)) return view;
   view.set_state(pb::SandboxView::ENDED);

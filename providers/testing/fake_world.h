@@ -26,12 +26,14 @@ struct Behaviour {
   int signal = 0;            // not 0: it ends by this signal instead
   int64_t stdout_bytes = 0;  // printed evenly over `run`
   int64_t stderr_bytes = 0;
-  bool ignore_term = false;  // ends only by KILL
-  bool start_fails = false;  // cannot be executed: user code never runs
+  bool ignore_term = false;   // ends only by KILL
+  bool start_fails = false;   // cannot be executed: user code never runs
+  bool start_silent = false;  // runs, and nobody attests that it began
 };
 
 // Reads the convention `sim [run=500ms] [exit=3] [signal=9] [out=100] [err=10] [ignore_term]
-// [start_fails]` from argv or from the shell form. Any other command ends at once with exit code 0.
+// [start_fails] [start_silent]` from argv or from the shell form. Any other command ends at once
+// with exit code 0.
 Behaviour BehaviourOf(const pb::LaunchRequest& launch);
 
 // Byte i of any stream of the fake; a line ends after 79 characters.

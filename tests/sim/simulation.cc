@@ -436,6 +436,8 @@ class Simulation {
       absl::StrAppend(&command, " start_fails");
     } else if (dice < 0.4) {
       absl::StrAppend(&command, " ignore_term");
+    } else if (dice < 0.42) {
+      command = "sim run=24h start_silent";
     }
     return command;
   }
@@ -695,6 +697,7 @@ class Simulation {
     }
     ++result_.sometimes[absl::StrCat("end ", std::string(daemon::ReasonName(end.reason())))];
     const bool ran = executions.contains(id);
+    if (ran && end.reason() == v1::REASON_START_FAILED) ++result_.sometimes["silent start ended"];
     const bool succeeded = end.state() == v1::TASK_STATE_SUCCEEDED;
     const bool would_succeed =
         submission.exit_code == 0 && submission.signal == 0 && !submission.start_fails;

@@ -30,6 +30,7 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
                            "end SIGNAL",
                            "end EXIT_CODE",
                            "end START_FAILED",
+                           "silent start ended",
                            "end CANCELLED",
                            "end HOST_REBOOTED",
                            "reboot",
