@@ -28,9 +28,14 @@ void AppendEscaped(char c, std::string& out) {
 }  // namespace
 
 std::string PercentEncode(std::string_view text) {
-  const bool all = text == "." || text == "..";
   std::string out;
   out.reserve(text.size());
+  AppendPercentEncoded(text, out);
+  return out;
+}
+
+void AppendPercentEncoded(std::string_view text, std::string& out) {
+  const bool all = text == "." || text == "..";
   for (char c : text) {
     if (!all && IsUnreserved(c)) {
       out += c;
@@ -38,7 +43,6 @@ std::string PercentEncode(std::string_view text) {
       AppendEscaped(c, out);
     }
   }
-  return out;
 }
 
 std::optional<std::string> PercentDecode(std::string_view text) {

@@ -19,6 +19,9 @@ constexpr std::array<const char*, 7> kParts = {"namespace", "kind",  "group", "r
 constexpr size_t kPathComponentMax =
     200;  // bytes; file systems allow 255, object stores 1 024 for all of the key
 
+constexpr char kDefaultNamespace[] = "default";
+constexpr size_t kUsualKeyBytes = 48;  // of a key's string form without its longer parts
+
 absl::Status Wrong(size_t part, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat("key: ", kParts[part], ": ", why));
 }
@@ -69,20 +72,33 @@ std::string PathComponent(const std::string& text) {
 
 v1::TaskKey NormalKey(const v1::TaskKey& key) {
   v1::TaskKey normal = key;
-  if (normal.namespace_().empty()) normal.set_namespace_("default");
+  if (normal.namespace_().empty()) normal.set_namespace_(kDefaultNamespace);
   if (normal.kind() == v1::TaskKey::KIND_UNSPECIFIED) normal.set_kind(v1::TaskKey::COMMAND);
   if (!normal.has_index()) normal.set_index(-1);
   if (normal.try_() == 0) normal.set_try_(1);
   return normal;
 }
 
+// Of the normal form without making one: this is called several times for each submission.
 std::string KeyString(const v1::TaskKey& key) {
-  v1::TaskKey normal = NormalKey(key);
-  std::string kind = v1::TaskKey::Kind_Name(normal.kind());
-  if (kind.empty()) kind = absl::StrCat(static_cast<int>(normal.kind()));  // a newer client's kind
-  return absl::StrCat(PercentEncode(normal.namespace_()), "/", kind, "/",
-                      PercentEncode(normal.group()), "/", PercentEncode(normal.run()), "/",
-                      PercentEncode(normal.name()), "/", normal.index(), "/", normal.try_());
+  const v1::TaskKey::Kind kind =
+      key.kind() == v1::TaskKey::KIND_UNSPECIFIED ? v1::TaskKey::COMMAND : key.kind();
+  std::string text;
+  text.reserve(kUsualKeyBytes + key.group().size() + key.run().size() + key.name().size());
+  AppendPercentEncoded(key.namespace_().empty() ? std::string_view(kDefaultNamespace)
+                                                : std::string_view(key.namespace_()),
+                       text);
+  text += '/';
+  const std::string& kind_name = v1::TaskKey::Kind_Name(kind);
+  // A newer client's kind has no name here.
+  text += kind_name.empty() ? absl::StrCat(static_cast<int>(kind)) : kind_name;
+  for (const std::string* part : {&key.group(), &key.run(), &key.name()}) {
+    text += '/';
+    AppendPercentEncoded(*part, text);
+  }
+  absl::StrAppend(&text, "/", key.has_index() ? key.index() : -1, "/",
+                  key.try_() == 0 ? 1 : key.try_());
+  return text;
 }
 
 absl::StatusOr<v1::TaskKey> ParseKey(std::string_view text) {

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "boxkeeper/v1/admin.pb.h"
 #include "boxkeeper/v1/executor.pb.h"
-#include "daemon/submit/prepared_task.h"
+#include "daemon/submit/packed_task.h"
 
 namespace boxkeeper::daemon {
 
@@ -47,7 +47,7 @@ class TaskApi {
 
   // One result per item, same order. Calls `done` once, on the loop. The hot path: no coroutine of
   // its own.
-  virtual void Submit(std::vector<PreparedTask> items,
+  virtual void Submit(std::vector<PackedTask> items,
                       std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) = 0;
 
   virtual boost::asio::awaitable<absl::StatusOr<v1::Task>> GetTask(v1::GetTaskRequest request) = 0;

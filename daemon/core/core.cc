@@ -51,7 +51,7 @@ void Core::RefreshMetrics() {
   metrics.ready = ready();
 }
 
-void Core::Submit(std::vector<PreparedTask> items,
+void Core::Submit(std::vector<PackedTask> items,
                   std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) {
   engine_->Submit(std::move(items), std::move(done));
 }

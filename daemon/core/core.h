@@ -74,7 +74,7 @@ class Core : public TaskApi, public LogEvents {
   // True if all of that is in the store.
   bool AllDurable() const;
 
-  void Submit(std::vector<PreparedTask> items,
+  void Submit(std::vector<PackedTask> items,
               std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) override;
   boost::asio::awaitable<absl::StatusOr<v1::Task>> GetTask(v1::GetTaskRequest request) override;
   boost::asio::awaitable<absl::StatusOr<v1::ListTasksResponse>> ListTasks(

@@ -36,7 +36,7 @@ TEST_F(CrashTest, AViewThatAsksForAStartDoesNotMakeItOvertakeItsIntent) {
   options_.poll_interval = milliseconds(10);
   commit_delay_ = [] { return seconds(1); };
   Boot();
-  std::vector<PreparedTask> items;
+  std::vector<PackedTask> items;
   items.push_back(TaskMaker(1).Build());
   core_->Submit(std::move(items), [](absl::StatusOr<v1::SubmitTasksResponse>) {});
   // Polls see the new sandbox, with its boot marker, while the start intent is being written.

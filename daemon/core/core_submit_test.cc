@@ -203,7 +203,7 @@ TEST_F(SubmitTest, NothingIsAcknowledgedOnAFullDiskAndTheRestGoesOn) {
   clock_->Advance(milliseconds(50));
   fs_.SetCapacity(fs_.used_bytes());
   bool answered = false;
-  std::vector<PreparedTask> items;
+  std::vector<PackedTask> items;
   items.push_back(TaskMaker(2).Build());
   core_->Submit(std::move(items), [&answered](absl::StatusOr<v1::SubmitTasksResponse> response) {
     answered = response.ok() && response->results(0).outcome() == v1::SubmitResult::ACCEPTED;

@@ -23,14 +23,19 @@ int32_t ShardOf(const std::string& key) {
 
 }  // namespace
 
+// Whatever lets something start asks again, so that no wake-up is spent while nothing can.
 void Engine::RequestDispatch() {
-  if (dispatch_requested_) return;
+  if (dispatch_requested_ || !MayDispatch() || NextToDispatch() == nullptr) return;
   dispatch_requested_ = true;
-  group_.Spawn("dispatch", [this]() -> asio::awaitable<void> {
+  asio::post(deps_.executor, [this, alive = std::weak_ptr<const bool>(alive_)] {
+    if (alive.expired()) return;
     dispatch_requested_ = false;
     Dispatch();
-    co_return;
   });
+}
+
+bool Engine::MayDispatch() const {
+  return started_ && !stopping_ && !table_.drain() && active_ < options_.max_running;
 }
 
 ProviderState* Engine::NextToDispatch() {
@@ -46,9 +51,8 @@ ProviderState* Engine::NextToDispatch() {
 }
 
 void Engine::Dispatch() {
-  if (!started_ || stopping_ || table_.drain()) return;
   for (int i = 0; i < kDispatchSlice; ++i) {
-    if (active_ >= options_.max_running) return;
+    if (!MayDispatch()) return;
     ProviderState* provider = NextToDispatch();
     if (provider == nullptr) return;
     const Generation generation = provider->ready.begin()->second;

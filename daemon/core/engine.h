@@ -133,10 +133,11 @@ class Engine : public watcher::Subject {
   asio::awaitable<void> Durable() { return journal_.Synced(); }
 
   // --- submit.cc: admission ---
-  void Submit(std::vector<PreparedTask> items,
+  void Submit(std::vector<PackedTask> items,
               std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done);
-  v1::SubmitResult SubmitOne(PreparedTask& item);
-  v1::SubmitResult Accept(PreparedTask& item, Generation after);
+  v1::SubmitResult SubmitOne(PackedTask& item);
+  // `live` holds the key, `waiting` waits for it; null: none.
+  v1::SubmitResult Accept(PackedTask& item, const TaskRow* live, TaskRow* waiting);
   // What an accepted task needs to go on: a place in the ready queue, or timers.
   void Enlist(TaskRow& row);
   void ArmHandover(TaskRow& successor);
@@ -144,6 +145,7 @@ class Engine : public watcher::Subject {
   // --- dispatch.cc: ready queue, slots, batcher ---
   void Dispatch();
   void RequestDispatch();
+  bool MayDispatch() const;
   ProviderState* NextToDispatch();
   void DispatchOne(ProviderState& provider, TaskRow& row);
   std::string WaitingFor(const TaskRow& row);

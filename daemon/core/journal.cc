@@ -27,8 +27,12 @@ void Journal::StartAfter(store::Position last) {
 }
 
 store::Position Journal::Append(const store::v1::Record& record) {
+  return AppendEncoded(record.SerializeAsString());
+}
+
+store::Position Journal::AppendEncoded(std::string record) {
   const store::Position position = next_++;
-  open_.batch.puts.push_back({position, record.SerializeAsString()});
+  open_.batch.puts.push_back({position, std::move(record)});
   open_.last = position;
   ++stats_.records;
   Kick();

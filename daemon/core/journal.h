@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +41,8 @@ class Journal {
 
   // Adds to the open batch; returns the record's position.
   store::Position Append(const store::v1::Record& record);
+  // The same for the bytes of a store::v1::Record.
+  store::Position AppendEncoded(std::string record);
   // The position the next Append will give.
   store::Position next_position() const { return next_; }
   void Delete(store::Position position);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
@@ -62,7 +63,7 @@ v1::SubmitResult FromTombstone(const rec::Tombstone& tombstone) {
 
 }  // namespace
 
-void Engine::Submit(std::vector<PreparedTask> items,
+void Engine::Submit(std::vector<PackedTask> items,
                     std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) {
   if (stopping_ || !started_) {
     ApiErrorDetails details;
@@ -74,17 +75,16 @@ void Engine::Submit(std::vector<PreparedTask> items,
     return;
   }
   auto response = std::make_shared<v1::SubmitTasksResponse>();
-  for (PreparedTask& item : items) {
+  for (PackedTask& item : items) {
     v1::SubmitResult result = SubmitOne(item);
     ++deps_.metrics.submits[result.outcome()];
     *response->add_results() = std::move(result);
   }
-  RequestDispatch();
   // A duplicate's answer waits too: it tells of a task that may not be durable yet.
   journal_.WhenSynced([response, done = std::move(done)] { done(std::move(*response)); });
 }
 
-v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
+v1::SubmitResult Engine::SubmitOne(PackedTask& item) {
   // Before its violations: a repeat of what an older configuration accepted is still that task.
   const TaskRow* same = table_.FindBySubmission(item.submission_id);
   if (same != nullptr && same->digest == item.digest) {
@@ -94,7 +94,7 @@ v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
   if (tombstone != nullptr && tombstone->digest() == item.digest) return FromTombstone(*tombstone);
   if (!item.violations.empty()) return Rejected(item.violations);
   if (same != nullptr || tombstone != nullptr) return OtherContent();
-  const KeyEntry* key = table_.FindKey(item.key);
+  const KeyEntry* key = table_.FindKey(item.facts.key);
   TaskRow* live = key == nullptr ? nullptr : table_.Find(key->live);
   const bool live_runs = live != nullptr && !IsTerminal(live->state());
   if (live_runs && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
@@ -105,7 +105,7 @@ v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
   if (successor != nullptr && item.on_live_key == v1::ON_LIVE_KEY_REJECT) {
     return Existing(*successor, v1::SubmitResult::ALREADY_LIVE);
   }
-  const std::string log_path = OwnLogPath(item.record);
+  const std::string& log_path = item.facts.own_log_path;
   if (const TaskRow* other = log_path.empty() ? nullptr : table_.FindByLogPath(log_path)) {
     return Rejected(
         {{"sandbox_override.log.path",
@@ -124,32 +124,29 @@ v1::SubmitResult Engine::SubmitOne(PreparedTask& item) {
         "the state directory's disk is full: the room left is kept for tasks accepted before",
         kStoreFullRetry);
   }
-  return Accept(item, live == nullptr ? 0 : live->generation);
+  return Accept(item, live, successor);
 }
 
-v1::SubmitResult Engine::Accept(PreparedTask& item, Generation after) {
-  rec::Record record;
-  rec::Accepted& accepted = *record.mutable_accepted();
-  accepted = std::move(item.record);
+v1::SubmitResult Engine::Accept(PackedTask& item, const TaskRow* live, TaskRow* waiting) {
   const base::TaskId id{deps_.rng.NewId()};
-  accepted.set_generation(table_.next_generation());
-  accepted.set_id(IdBytes(id.id));
-  accepted.set_submission_id(IdBytes(item.submission_id.id));
-  accepted.set_digest(item.digest);
-  accepted.set_accepted_at_ms(NowMs());
-  accepted.set_accepted_boot_ms(BootMs());
-  accepted.set_after_generation(after);
-  accepted.set_replaces(item.on_live_key == v1::ON_LIVE_KEY_REPLACE);
-
+  const Decision decision{.generation = table_.next_generation(),
+                          .id = id,
+                          .accepted_at_ms = NowMs(),
+                          .accepted_boot_ms = BootMs(),
+                          .after_generation = live == nullptr ? 0 : live->generation};
   // A second successor replaces the waiting one.
-  if (const KeyEntry* key = table_.FindKey(item.key); key != nullptr && key->successor != 0) {
-    TaskRow& waiting = *table_.Find(key->successor);
-    CancelRow(waiting,
-              MakeStop(waiting, v1::REASON_CANCELLED, absl::StrCat("replaced by ", id.ToString())));
+  if (waiting != nullptr) {
+    CancelRow(*waiting, MakeStop(*waiting, v1::REASON_CANCELLED,
+                                 absl::StrCat("replaced by ", id.ToString())));
   }
-  BeginStream(accepted.owner());
-  Write(record);
-  TaskRow& row = *table_.Find(record.accepted().generation());
+  BeginStream(item.facts.owner);
+  AppendDecision(decision, item.accepted);
+  const Position position = journal_.AppendEncoded(AcceptedRecord(item.accepted));
+  CHECK(table_
+            .Admit(position, {decision, item.submission_id, std::move(item.digest),
+                              std::move(item.facts), std::move(item.accepted)})
+            .ok());
+  TaskRow& row = *table_.Find(decision.generation);
   if (!item.sealed_box.empty()) {
     rec::Record sealed;
     sealed.mutable_sealed()->set_generation(row.generation);

@@ -21,36 +21,11 @@ constexpr size_t kInlineAcceptedBytesMax = 1024;
 // Late observations of one task that are kept; more only repeat themselves.
 constexpr size_t kNotesMax = 16;
 
-int64_t Millis(const google::protobuf::Duration& d) {
-  return d.seconds() * 1000 + d.nanos() / 1'000'000;
-}
-int64_t Millis(const google::protobuf::Timestamp& t) {
-  return t.seconds() * 1000 + t.nanos() / 1'000'000;
-}
-
-void ReadSpec(const rec::Accepted& accepted, TaskRow& row) {
-  const v1::SandboxSpec& spec = accepted.spec();
-  if (spec.provider_size() > 0) row.provider = spec.provider(0);
-  row.priority = spec.priority();
-  if (spec.has_start_deadline()) row.start_deadline_ms = Millis(spec.start_deadline());
-  if (spec.has_timeout()) row.timeout_ms = Millis(spec.timeout());
-  if (spec.has_grace()) row.grace_ms = Millis(spec.grace());
-  if (accepted.has_lease()) {
-    row.lease_ttl_ms = Millis(accepted.lease().ttl());
-    row.lease_cancels = accepted.lease().on_lapse() == v1::Lease::CANCEL;
-  }
-}
-
 absl::Status Contradiction(Position position, const std::string& what) {
   return absl::DataLossError(absl::StrCat("record ", position, ": ", what));
 }
 
 }  // namespace
-
-std::string OwnLogPath(const rec::Accepted& accepted) {
-  const v1::LogSpec& log = accepted.spec().log();
-  return log.layout() == "airflow" ? "" : log.path();
-}
 
 absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes) {
   base::Id128 id;
@@ -117,8 +92,9 @@ absl::StatusOr<TaskRow*> TaskTable::Require(Generation generation, Position posi
 }
 
 void TaskTable::AddEvent(Position position, EventEntry entry) {
-  entry.stream->events.insert(position);
-  events_.emplace(position, entry);
+  // Positions only grow.
+  entry.stream->events.insert(entry.stream->events.end(), position);
+  events_.emplace_hint(events_.end(), position, entry);
   if (position > entry.stream->acknowledged) CountUnacknowledged(*entry.stream, 1);
 }
 
@@ -131,46 +107,73 @@ void TaskTable::CountUnacknowledged(OwnerStream& stream, int64_t change) {
 absl::Status TaskTable::ApplyAccepted(Position position, const rec::Accepted& accepted) {
   ASSIGN_OR_RETURN(const base::Id128 id, IdFromBytes(accepted.id()));
   ASSIGN_OR_RETURN(const base::Id128 submission, IdFromBytes(accepted.submission_id()));
-  if (accepted.generation() < next_generation_) {
-    return Contradiction(position, absl::StrCat("generation ", accepted.generation(), " again"));
+  Admission admission;
+  admission.decision = {.generation = accepted.generation(),
+                        .id = {id},
+                        .accepted_at_ms = accepted.accepted_at_ms(),
+                        .accepted_boot_ms = accepted.accepted_boot_ms(),
+                        .after_generation = accepted.after_generation()};
+  admission.submission_id = {submission};
+  admission.digest = accepted.digest();
+  admission.facts = FactsOf(accepted);
+  admission.facts.key = base::KeyString(accepted.key());
+  if (accepted.ByteSizeLong() <= kInlineAcceptedBytesMax) {
+    admission.accepted = accepted.SerializeAsString();
+  }
+  return Admit(position, std::move(admission));
+}
+
+absl::Status TaskTable::Admit(Position position, Admission admission) {
+  const Decision& decision = admission.decision;
+  TaskFacts& facts = admission.facts;
+  if (decision.generation < next_generation_) {
+    return Contradiction(position, absl::StrCat("generation ", decision.generation, " again"));
   }
   auto row = std::make_unique<TaskRow>();
-  row->generation = accepted.generation();
-  row->id = {id};
-  row->submission_id = {submission};
-  row->digest = accepted.digest();
-  row->owner = &Stream(accepted.owner());
+  row->generation = decision.generation;
+  row->id = decision.id;
+  row->submission_id = admission.submission_id;
+  row->digest = std::move(admission.digest);
+  row->owner = &Stream(facts.owner);
   ++row->owner->tasks;
-  if (const size_t bytes = accepted.ByteSizeLong(); bytes <= kInlineAcceptedBytesMax) {
-    row->accepted.resize(bytes);
-    accepted.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(row->accepted.data()));
+  row->provider = std::move(facts.provider);
+  row->own_log_path = std::move(facts.own_log_path);
+  if (admission.accepted.size() <= kInlineAcceptedBytesMax) {
+    row->accepted = std::move(admission.accepted);
   }
   row->accepted_position = position;
   row->status_position = position;
   row->positions.push_back(position);
   row->status.set_state(v1::TASK_STATE_QUEUED);
-  row->accepted_at_ms = accepted.accepted_at_ms();
-  row->accepted_boot_ms = accepted.accepted_boot_ms();
-  row->after_generation = accepted.after_generation();
-  row->replaces = accepted.replaces();
-  ReadSpec(accepted, *row);
-
-  const auto entry_of_key = keys_.try_emplace(base::KeyString(accepted.key())).first;
-  row->key = &entry_of_key->first;
-  KeyEntry& key = entry_of_key->second;
-  key.kept.push_back(row->generation);
-  (key.live == 0 ? key.live : key.successor) = row->generation;
-  by_id_.emplace(row->id, row.get());
-  row->own_log_path = OwnLogPath(accepted);
-  if (!row->own_log_path.empty()) by_log_path_.emplace(row->own_log_path, row.get());
-  by_submission_.emplace(row->submission_id, row.get());
-  ++counts_[v1::TASK_STATE_QUEUED];
-  next_generation_ = row->generation + 1;
+  row->accepted_at_ms = decision.accepted_at_ms;
+  row->accepted_boot_ms = decision.accepted_boot_ms;
+  row->after_generation = decision.after_generation;
+  row->start_deadline_ms = facts.start_deadline_ms;
+  row->timeout_ms = facts.timeout_ms;
+  row->grace_ms = facts.grace_ms;
+  row->lease_ttl_ms = facts.lease_ttl_ms;
+  row->lease_cancels = facts.lease_cancels;
+  row->priority = facts.priority;
+  row->replaces = facts.replaces;
+  AddToIndexes(std::move(facts.key), *row);
   EventEntry entry{row->generation, row->accepted_at_ms, row->owner, v1::EVENT_TYPE_STATE,
                    v1::TASK_STATE_QUEUED};
   AddEvent(position, entry);
-  tasks_.emplace(row->generation, std::move(row));
+  tasks_.emplace_hint(tasks_.end(), row->generation, std::move(row));
   return absl::OkStatus();
+}
+
+void TaskTable::AddToIndexes(std::string key_string, TaskRow& row) {
+  const auto entry_of_key = keys_.try_emplace(std::move(key_string)).first;
+  row.key = &entry_of_key->first;
+  KeyEntry& key = entry_of_key->second;
+  key.kept.push_back(row.generation);
+  (key.live == 0 ? key.live : key.successor) = row.generation;
+  by_id_.emplace(row.id, &row);
+  if (!row.own_log_path.empty()) by_log_path_.emplace(row.own_log_path, &row);
+  by_submission_.emplace(row.submission_id, &row);
+  ++counts_[v1::TASK_STATE_QUEUED];
+  next_generation_ = row.generation + 1;
 }
 
 absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition& transition) {

@@ -17,6 +17,7 @@
 #include "base/id128.h"
 #include "boxkeeper/store/v1/records.pb.h"
 #include "boxkeeper/v1/task.pb.h"
+#include "daemon/submit/packed_task.h"
 #include "store/task_store.h"
 
 namespace boxkeeper::daemon {
@@ -99,12 +100,23 @@ struct KeyEntry {
   Generation newest() const { return kept.back(); }
 };
 
+// An accepted record, taken apart.
+struct Admission {
+  Decision decision;
+  base::SubmissionId submission_id;
+  std::string digest;
+  TaskFacts facts;
+  std::string accepted;  // packed store::v1::Accepted; may be empty where it is too large to keep
+};
+
 // Used on the loop. Pointers to rows are valid until Remove of that row.
 class TaskTable {
  public:
   // Applies one record that stands (or will stand) in the store at `position`. kDataLoss: it
   // contradicts what was applied before.
   absl::Status Apply(Position position, const store::v1::Record& record);
+  // Where Apply of an accepted record ends, for one that was never a message on the loop.
+  absl::Status Admit(Position position, Admission admission);
 
   TaskRow* Find(Generation generation);
   TaskRow* FindById(const base::TaskId& id);
@@ -158,6 +170,7 @@ class TaskTable {
 
  private:
   absl::Status ApplyAccepted(Position position, const store::v1::Accepted& accepted);
+  void AddToIndexes(std::string key, TaskRow& row);
   absl::Status ApplyTransition(Position position, const store::v1::Transition& transition);
   absl::Status ApplySandbox(Position position, const store::v1::SandboxRecord& record);
   absl::Status ApplySealed(Position position, const store::v1::Sealed& sealed);
@@ -190,11 +203,6 @@ class TaskTable {
   int64_t unacknowledged_ = 0;
   int64_t counts_[v1::TaskState_ARRAYSIZE] = {};
 };
-
-// `log.path` of a task that chose one whose objects it would share with another task of the same
-// path; else empty. Pieces of the airflow layout carry the generation in their names, so they may
-// share a path.
-std::string OwnLogPath(const store::v1::Accepted& accepted);
 
 // The 16 bytes of an id in a record; kDataLoss for another length.
 absl::StatusOr<base::Id128> IdFromBytes(const std::string& bytes);

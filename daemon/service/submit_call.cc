@@ -1,5 +1,7 @@
 #include "daemon/service/submit_call.h"
 
+#include <google/protobuf/arena.h>
+
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -10,9 +12,11 @@
 namespace boxkeeper::daemon {
 namespace {
 
-v1::SubmitTasksResponse OutcomesOf(std::vector<PreparedTask> items) {
+v1::SubmitTasksResponse OutcomesOf(const v1::SubmitTasksRequest& request,
+                                   const PrepareFunction& prepare) {
   v1::SubmitTasksResponse response;
-  for (PreparedTask& item : items) {
+  for (const v1::TaskSpec& spec : request.tasks()) {
+    PreparedTask item = prepare(spec);
     v1::SubmitResult* result = response.add_results();
     if (item.violations.empty()) {
       result->set_outcome(v1::SubmitResult::ACCEPTED);
@@ -33,7 +37,7 @@ v1::SubmitTasksResponse OutcomesOf(std::vector<PreparedTask> items) {
 // accepted.
 class SubmitCall final : public grpc::ServerUnaryReactor {
  public:
-  SubmitCall(CallHost& host, TaskApi& api, int64_t bytes, std::vector<PreparedTask> items,
+  SubmitCall(CallHost& host, TaskApi& api, int64_t bytes, std::vector<PackedTask> items,
              grpc::ByteBuffer* wire_response)
       : host_(host),
         api_(api),
@@ -73,7 +77,7 @@ class SubmitCall final : public grpc::ServerUnaryReactor {
   CallHost& host_;
   TaskApi& api_;
   const int64_t bytes_;
-  std::vector<PreparedTask> items_;
+  std::vector<PackedTask> items_;
   v1::SubmitTasksResponse response_;
   grpc::ByteBuffer* const wire_response_;
 };
@@ -85,13 +89,21 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
   return reactor;
 }
 
-absl::StatusOr<v1::SubmitTasksRequest> Parse(const grpc::ByteBuffer& wire) {
-  v1::SubmitTasksRequest request;
+absl::Status Parse(const grpc::ByteBuffer& wire, v1::SubmitTasksRequest& request) {
   absl::Status refused = CheckBatchBytes(wire.Length());
-  if (refused.ok()) refused = ParseRequest(wire, request);
-  if (!refused.ok()) return refused;
-  return request;
+  return refused.ok() ? ParseRequest(wire, request) : refused;
 }
+
+// Where a request stands while it is read: most fit, and need no memory of their own.
+struct Scratch {
+  alignas(8) char bytes[8192];
+  google::protobuf::ArenaOptions Options() {
+    google::protobuf::ArenaOptions options;
+    options.initial_block = bytes;
+    options.initial_block_size = sizeof(bytes);
+    return options;
+  }
+};
 
 }  // namespace
 
@@ -106,19 +118,22 @@ grpc::ServerUnaryReactor* ServeSubmit(CallHost& host, TaskApi& api, const Prepar
 
   const auto bytes = static_cast<int64_t>(request->Length());
   if (!host.bridge.Reserve(bytes)) return FinishNow(context, ToGrpcStatus(ServerBusy()));
-  const auto parsed = Parse(*request);
-  if (!parsed.ok()) {
+  Scratch scratch;
+  google::protobuf::Arena arena(scratch.Options());
+  auto& parsed = *google::protobuf::Arena::CreateMessage<v1::SubmitTasksRequest>(&arena);
+  refused = Parse(*request, parsed);
+  if (!refused.ok()) {
     host.bridge.Release(bytes);
-    return FinishNow(context, ToGrpcStatus(parsed.status()));
+    return FinishNow(context, ToGrpcStatus(refused));
   }
-  std::vector<PreparedTask> items;
-  items.reserve(static_cast<size_t>(parsed->tasks_size()));
-  for (const v1::TaskSpec& item : parsed->tasks()) items.push_back(prepare(item));
-  if (parsed->validate_only()) {
-    const grpc::Status told = SerializeResponse(OutcomesOf(std::move(items)), *response);
+  if (parsed.validate_only()) {
+    const grpc::Status told = SerializeResponse(OutcomesOf(parsed, prepare), *response);
     host.bridge.Release(bytes);
     return FinishNow(context, told);
   }
+  std::vector<PackedTask> items;
+  items.reserve(static_cast<size_t>(parsed.tasks_size()));
+  for (const v1::TaskSpec& item : parsed.tasks()) items.push_back(Pack(prepare(item)));
   auto* call = new SubmitCall(host, api, bytes, std::move(items), response);
   call->Start();
   return call;

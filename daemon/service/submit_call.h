@@ -11,6 +11,7 @@
 #include "boxkeeper/v1/executor.pb.h"
 #include "daemon/api/task_api.h"
 #include "daemon/service/call_host.h"
+#include "daemon/submit/prepared_task.h"
 
 namespace boxkeeper::daemon {
 

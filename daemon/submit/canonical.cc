@@ -42,6 +42,7 @@ enum Tag : char {
 
 class Writer {
  public:
+  Writer() { out_.reserve(kUsualBytes); }
   void Field(Tag tag, std::string_view bytes) {
     Header(tag, bytes.size());
     out_.append(bytes);
@@ -72,6 +73,7 @@ class Writer {
     for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
   }
 
+  static constexpr size_t kUsualBytes = 512;
   std::string out_ = "bk1\n";
 };
 

@@ -543,8 +543,8 @@ class Simulation {
     item.key = submission->key;
     item.record = submission->record;
     item.on_live_key = submission->on_live_key;
-    std::vector<daemon::PreparedTask> items;
-    items.push_back(std::move(item));
+    std::vector<daemon::PackedTask> items;
+    items.push_back(daemon::Pack(std::move(item)));
     core_->Submit(std::move(items), [this,
                                      submission](absl::StatusOr<v1::SubmitTasksResponse> response) {
       if (!response.ok()) return;

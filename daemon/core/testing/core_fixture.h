@@ -87,7 +87,7 @@ class TaskMaker {
     item_.record.mutable_spec()->mutable_timeout()->set_seconds(seconds);
     return *this;
   }
-  PreparedTask Build() const { return item_; }
+  PackedTask Build() const { return Pack(item_); }
 
  private:
   PreparedTask item_;
@@ -213,7 +213,7 @@ class CoreTest : public ::testing::Test {
 
   v1::SubmitResult Submit(const TaskMaker& task) {
     std::optional<absl::StatusOr<v1::SubmitTasksResponse>> answer;
-    std::vector<PreparedTask> items;
+    std::vector<PackedTask> items;
     items.push_back(task.Build());
     core_->Submit(std::move(items), [&answer](absl::StatusOr<v1::SubmitTasksResponse> response) {
       answer = std::move(response);

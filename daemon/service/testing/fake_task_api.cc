@@ -102,11 +102,11 @@ void FakeTaskApi::EndReaders() {
   changed_.NotifyAll();
 }
 
-void FakeTaskApi::Submit(std::vector<PreparedTask> items,
+void FakeTaskApi::Submit(std::vector<PackedTask> items,
                          std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) {
   if (absl::Status failure = TakeFailure(); !failure.ok()) return done(failure);
   v1::SubmitTasksResponse response;
-  for (const PreparedTask& item : items) {
+  for (const PackedTask& item : items) {
     v1::SubmitResult* result = response.add_results();
     if (!item.violations.empty()) {
       result->set_outcome(v1::SubmitResult::REJECTED);
@@ -115,7 +115,7 @@ void FakeTaskApi::Submit(std::vector<PreparedTask> items,
       }
       continue;
     }
-    if (item.key == "full") {
+    if (item.facts.key == "full") {
       result->set_outcome(v1::SubmitResult::QUEUE_FULL);
       continue;
     }

@@ -38,7 +38,7 @@ class FakeTaskApi final : public TaskApi {
   std::atomic<int> events_read{0};           // Next calls of event readers that gave something
   std::atomic<int64_t> last_timeout_ms{-1};  // of the newest WaitTask
 
-  void Submit(std::vector<PreparedTask> items,
+  void Submit(std::vector<PackedTask> items,
               std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done) override;
   boost::asio::awaitable<absl::StatusOr<v1::Task>> GetTask(v1::GetTaskRequest request) override;
   boost::asio::awaitable<absl::StatusOr<v1::ListTasksResponse>> ListTasks(
