@@ -15,6 +15,8 @@ namespace {
 // thousand items.
 constexpr size_t kRequestsPerTurn = 32;
 
+constexpr size_t kAnswersPerWake = 8;
+
 void Call(LoopBridge::Job job) { job(); }
 
 }  // namespace
@@ -57,8 +59,10 @@ void LoopBridge::OffLoop(Job job) {
 }
 
 void LoopBridge::Flush() {
-  // One hand-over per thread, not per answer.
-  const size_t share = (outbox_.size() + options_.senders - 1) / options_.senders;
+  // One hand-over per thread, not per answer, and none for a handful: waking a thread costs about
+  // as much as sending one.
+  const size_t share =
+      std::max(kAnswersPerWake, (outbox_.size() + options_.senders - 1) / options_.senders);
   for (size_t from = 0; from < outbox_.size(); from += share) {
     const size_t to = std::min(outbox_.size(), from + share);
     auto jobs = std::make_shared<std::vector<Job>>(std::make_move_iterator(outbox_.begin() + from),

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "absl/synchronization/mutex.h"
+
 namespace boxkeeper::daemon {
 namespace {
 
@@ -30,6 +32,10 @@ void SetUpProcess() {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   std::signal(SIGPIPE, SIG_IGN);
+#ifdef NDEBUG
+  // Debian's abseil is a debug build: each lock of gRPC's would look for cycles, under one lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
 }
 
 }  // namespace boxkeeper::daemon
