@@ -111,6 +111,61 @@ std::string SandboxTable(const v1::ListSandboxesResponse& answer, const Console&
   return table.Render(console.colour);
 }
 
+void WarnOfUnasked(Session& session, const std::map<std::string, std::string>& errors) {
+  for (const auto& [name, error] : errors) {
+    session.console().err(absl::StrCat("boxctl: provider ", EscapeLine(name),
+                                       " could not be asked: ", EscapeLine(error), "\n"));
+  }
+}
+
+std::string OrphanTable(const google::protobuf::RepeatedPtrField<v1::Orphan>& orphans,
+                        const Console& console, bool wide) {
+  std::vector<std::string> heads = {"NAME", "PROVIDER", "AGE", "UNKNOWN FOR", "DECISION", "WHY"};
+  if (wide) heads.insert(heads.end(), {"EPOCH", "ID"});
+  Table table(heads);
+  const auto age = [&](bool known, const google::protobuf::Timestamp& since) {
+    return known ? HumanAge(console.now() - FromProto(since)) : std::string();
+  };
+  for (const v1::Orphan& orphan : orphans) {
+    const bool bad = orphan.decision() == v1::Orphan::FAILED;
+    std::vector<Cell> row = {orphan.name(),
+                             orphan.provider(),
+                             age(orphan.has_created_at(), orphan.created_at()),
+                             age(orphan.has_unknown_since(), orphan.unknown_since()),
+                             Cell(EnumWord(orphan.decision()), bad ? Colour::kRed : Colour::kNone),
+                             orphan.explanation()};
+    if (wide) {
+      row.emplace_back(absl::StrCat(orphan.epoch()));
+      row.emplace_back(orphan.id());
+    }
+    table.AddRow(std::move(row));
+  }
+  return table.Render(console.colour);
+}
+
+// The list, then on stderr which provider could not be asked. `more`: further fields of the answer.
+template <typename Answer>
+int PrintOrphans(Session& session, const Answer& answer,
+                 std::vector<std::pair<std::string, Node>> more) {
+  Listing listing;
+  listing.field = "orphans";
+  bool failed = false;
+  for (const v1::Orphan& orphan : answer.orphans()) {
+    listing.items.push_back(ProtoNode(orphan));
+    listing.names.push_back(orphan.name());
+    failed = failed || orphan.decision() == v1::Orphan::FAILED;
+  }
+  const std::map<std::string, std::string> errors(answer.errors().begin(), answer.errors().end());
+  Object errors_node;
+  for (const auto& [name, error] : errors) errors_node.emplace_back(name, Node::Text(error));
+  listing.after = std::move(more);
+  listing.after.emplace_back("errors", Node{std::move(errors_node)});
+  listing.text = [&](bool wide) { return OrphanTable(answer.orphans(), session.console(), wide); };
+  if (!Print(session.console(), session.format(), listing)) return kExitOurs;
+  WarnOfUnasked(session, errors);
+  return errors.empty() && !failed ? kExitOk : kExitSomeFailed;
+}
+
 int Printed(bool ok) { return ok ? kExitOk : kExitOurs; }
 
 }  // namespace
@@ -153,11 +208,38 @@ int Sandboxes(Session& session, const std::string& provider) {
   listing.after.emplace_back("errors", Node{std::move(errors_node)});
   listing.text = [&](bool wide) { return SandboxTable(*answer, session.console(), wide); };
   if (!Print(session.console(), session.format(), listing)) return kExitOurs;
-  for (const auto& [name, error] : errors) {
-    session.console().err(absl::StrCat("boxctl: provider ", EscapeLine(name),
-                                       " could not be asked: ", EscapeLine(error), "\n"));
-  }
+  WarnOfUnasked(session, errors);
   return errors.empty() ? kExitOk : kExitSomeFailed;
+}
+
+int Orphans(Session& session, const std::string& provider) {
+  v1::ListOrphansRequest request;
+  request.set_provider(provider);
+  auto answer = session.client().ListOrphans(request);
+  if (!answer.ok()) return session.Fail(answer.status());
+  const int code =
+      PrintOrphans(session, *answer,
+                   {{"epoch", Node::Text(absl::StrCat(answer->epoch()))},
+                    {"higher_epoch", Node::Text(absl::StrCat(answer->higher_epoch()))}});
+  if (answer->higher_epoch() > 0) {
+    session.console().err(
+        absl::StrCat("boxctl: sandboxes of epoch ", answer->higher_epoch(),
+                     " exist, this store is at ", answer->epoch(),
+                     ": it is older than the world. If nobody else serves this deployment, `boxctl "
+                     "reap --accept-epoch ",
+                     answer->higher_epoch(), "` lets what it does not know be destroyed\n"));
+  }
+  return code;
+}
+
+int Reap(Session& session, const ReapOptions& options) {
+  v1::ReapOrphansRequest request;
+  request.set_provider(options.provider);
+  request.set_dry_run(options.dry_run);
+  request.set_accept_epoch(options.accept_epoch);
+  auto answer = session.client().ReapOrphans(request);
+  if (!answer.ok()) return session.Fail(answer.status());
+  return PrintOrphans(session, *answer, {{"epoch", Node::Text(absl::StrCat(answer->epoch()))}});
 }
 
 int Drain(Session& session, bool off) {

@@ -11,6 +11,13 @@ int Status(Session& session);
 int Providers(Session& session);
 // As the providers see them. 1 if a provider could not be asked.
 int Sandboxes(Session& session, const std::string& provider);
+int Orphans(Session& session, const std::string& provider);
+struct ReapOptions {
+  std::string provider;  // "" = all
+  bool dry_run = false;
+  int64_t accept_epoch = 0;
+};
+int Reap(Session& session, const ReapOptions& options);
 int Drain(Session& session, bool off);
 int Reload(Session& session);
 

@@ -202,6 +202,18 @@ class App {
     Add("sandboxes", "List sandboxes as the providers see them", [this](Session& s) {
       return cli::Sandboxes(s, provider_);
     }).add_option("-p,--provider", provider_, "Only this one's");
+    Add("orphans", "List sandboxes that no task holds, and what becomes of each",
+        [this](Session& s) { return cli::Orphans(s, provider_); })
+        .add_option("-p,--provider", provider_, "Only this one's");
+    CLI::App& reap = Add("reap", "Destroy, now, the orphans that are due",
+                         [this](Session& s) { return cli::Reap(s, reap_); });
+    reap.add_option("-p,--provider", reap_.provider, "Only this one's");
+    reap.add_flag("--dry-run", reap_.dry_run, "Say what would be destroyed, destroy nothing");
+    reap.add_option(
+            "--accept-epoch", reap_.accept_epoch,
+            "After a restored backup: the higher epoch as told by `orphans`. What this store "
+            "has forgotten may then be destroyed")
+        ->check(CLI::PositiveNumber);
     Add("drain", "Start nothing new; running tasks end. Lasting", [this](Session& s) {
       return cli::Drain(s, off_);
     }).add_flag("--off", off_, "Take new work again");
@@ -331,6 +343,7 @@ class App {
   EventsFlags events_;
   std::string provider_, shell_, reason_;
   bool off_ = false;
+  ReapOptions reap_;
 };
 
 }  // namespace

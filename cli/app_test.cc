@@ -33,6 +33,7 @@ class AppTest : public ::testing::Test {
     server_.status = SampleStatus();
     server_.providers = SampleProviders();
     server_.sandboxes = SampleSandboxes();
+    server_.orphans = SampleOrphans();
     server_.events = SampleEvents();
   }
 
@@ -88,6 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         GoldenCase{"providers.table", {"providers"}},
         GoldenCase{"sandboxes.json", {"sandboxes", "-o", "json"}},
         GoldenCase{"sandboxes.table", {"sandboxes"}},
+        GoldenCase{"orphans.json", {"orphans", "-o", "json"}},
+        GoldenCase{"orphans.wide", {"orphans", "-o", "wide"}}, GoldenCase{"reap.table", {"reap"}},
         GoldenCase{"events.json", {"events", "-o", "json"}},
         GoldenCase{"events.jsonl", {"events", "-o", "jsonl"}},
         GoldenCase{"events.table", {"events"}},
@@ -232,6 +235,22 @@ TEST_F(AppTest, DoctorFindsWhatIsWrong) {
   result = Run({"doctor"});
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.out, HasSubstr("FAIL  server: cannot reach boxkeeperd"));
+}
+
+TEST_F(AppTest, ReapSaysWhatItWasAsked) {
+  Result result = Run({"reap", "--dry-run", "--accept-epoch", "9", "-p", "far", "-o", "name"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_TRUE(server_.reaped.dry_run());
+  EXPECT_EQ(server_.reaped.accept_epoch(), 9);
+  EXPECT_EQ(server_.reaped.provider(), "far");
+  EXPECT_EQ(result.out, "bkdue\nbkcopied\n");
+}
+
+TEST_F(AppTest, OrphansTellOfAHigherEpoch) {
+  server_.orphans.set_higher_epoch(9);
+  Result result = Run({"orphans"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_NE(result.err.find("reap --accept-epoch 9"), std::string::npos) << result.err;
 }
 
 TEST_F(AppTest, SandboxesSayWhichProviderCouldNotBeAsked) {

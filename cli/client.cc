@@ -202,6 +202,15 @@ absl::StatusOr<v1::GetStatusResponse> Client::GetStatus() {
   return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetStatus, v1::GetStatusRequest());
 }
 
+absl::StatusOr<v1::ListOrphansResponse> Client::ListOrphans(const v1::ListOrphansRequest& request) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::ListOrphans, request, 4 * kCallTimeout);
+}
+
+absl::StatusOr<v1::ReapOrphansResponse> Client::ReapOrphans(const v1::ReapOrphansRequest& request) {
+  // It destroys one after another.
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::ReapOrphans, request, 40 * kCallTimeout);
+}
+
 absl::StatusOr<v1::ListSandboxesResponse> Client::ListSandboxes(
     const v1::ListSandboxesRequest& request) {
   // The daemon asks every provider first.

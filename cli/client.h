@@ -39,6 +39,8 @@ class Client {
   absl::StatusOr<v1::RenewLeaseResponse> RenewLease(const v1::RenewLeaseRequest& request);
   absl::StatusOr<v1::GetStatusResponse> GetStatus();
   absl::StatusOr<v1::ListSandboxesResponse> ListSandboxes(const v1::ListSandboxesRequest& request);
+  absl::StatusOr<v1::ListOrphansResponse> ListOrphans(const v1::ListOrphansRequest& request);
+  absl::StatusOr<v1::ReapOrphansResponse> ReapOrphans(const v1::ReapOrphansRequest& request);
   absl::StatusOr<v1::ListProvidersResponse> ListProviders();
   absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request);
   absl::StatusOr<v1::ReloadResponse> Reload();

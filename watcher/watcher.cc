@@ -81,6 +81,12 @@ asio::awaitable<absl::Status> Watcher::LookUp(const Known& known) {
   co_return absl::OkStatus();
 }
 
+std::optional<base::BootTime> Watcher::UnknownSince(const std::string& name) const {
+  const auto found = strangers_.find(name);
+  if (found == strangers_.end()) return std::nullopt;
+  return found->second;
+}
+
 asio::awaitable<void> Watcher::ReapOrphans(
     const std::map<std::string, provider::v1::SandboxView>& seen) {
   std::map<std::string, base::BootTime> strangers;

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class Watcher {
   // that.
   boost::asio::awaitable<absl::Status> Cycle();
   void SetOptions(WatcherOptions options) { options_ = options; }
+  // Since when that listed sandbox has been known to nobody, as far as cycles have seen it.
+  std::optional<base::BootTime> UnknownSince(const std::string& name) const;
 
  private:
   boost::asio::awaitable<absl::Status> ListAll(

@@ -20,7 +20,7 @@ struct SealerTest : testing::Test {
 };
 
 TEST_F(SealerTest, OpensWhatItSealedAlsoAfterARestart) {
-  for (std::string secret :
+  for (const std::string& secret :
        {std::string(), std::string("x"), std::string(100'000, 's'), std::string("\0\xff", 2)}) {
     std::string box = Make()->Seal(secret, "task 7");
     fs.Crash(*rng);

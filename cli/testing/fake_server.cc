@@ -263,6 +263,25 @@ class FakeServer::AdminService final : public v1::Admin::Service {
     *response = fake_.status;
     return grpc::Status::OK;
   }
+  grpc::Status ListOrphans(grpc::ServerContext*, const v1::ListOrphansRequest*,
+                           v1::ListOrphansResponse* response) override {
+    *response = fake_.orphans;
+    return grpc::Status::OK;
+  }
+  grpc::Status ReapOrphans(grpc::ServerContext*, const v1::ReapOrphansRequest* request,
+                           v1::ReapOrphansResponse* response) override {
+    fake_.reaped = *request;
+    for (const v1::Orphan& orphan : fake_.orphans.orphans()) {
+      v1::Orphan& out = *response->add_orphans();
+      out = orphan;
+      if (out.decision() == v1::Orphan::DUE && !request->dry_run()) {
+        out.set_decision(v1::Orphan::DESTROYED);
+      }
+    }
+    response->set_epoch(7);
+    *response->mutable_errors() = fake_.orphans.errors();
+    return grpc::Status::OK;
+  }
   grpc::Status ListSandboxes(grpc::ServerContext*, const v1::ListSandboxesRequest*,
                              v1::ListSandboxesResponse* response) override {
     *response = fake_.sandboxes;

@@ -43,6 +43,8 @@ class FakeServer {
   v1::GetStatusResponse status;
   v1::ListProvidersResponse providers;
   v1::ListSandboxesResponse sandboxes;
+  v1::ListOrphansResponse orphans;
+  v1::ReapOrphansRequest reaped;
   std::vector<v1::Event> events;
   std::string expected_token;  // calls without it are refused; empty = none is needed
   // The answer to one submitted task; by default ACCEPTED, and the task is RUNNING under the id

@@ -121,6 +121,26 @@ v1::ListProvidersResponse SampleProviders() {
   return answer;
 }
 
+v1::ListOrphansResponse SampleOrphans() {
+  v1::ListOrphansResponse answer;
+  v1::Orphan& due = *answer.add_orphans();
+  due.set_name("bkdue");
+  due.set_provider("far");
+  due.set_id("due");
+  due.set_epoch(3);
+  due.mutable_created_at()->set_seconds(kSampleNowSeconds - 3600);
+  due.mutable_unknown_since()->set_seconds(kSampleNowSeconds - 90);
+  due.set_decision(v1::Orphan::DUE);
+  due.set_explanation("made by us in epoch 3, and no task has held it for 90 s");
+  v1::Orphan& foreign = *answer.add_orphans();
+  foreign.set_name("bkcopied");
+  foreign.set_provider("far");
+  foreign.set_decision(v1::Orphan::FOREIGN);
+  foreign.set_explanation("its labels do not verify as ours: never touched");
+  answer.set_epoch(5);
+  return answer;
+}
+
 v1::ListSandboxesResponse SampleSandboxes() {
   v1::ListSandboxesResponse answer;
   v1::Sandbox& sandbox = *answer.add_sandboxes();

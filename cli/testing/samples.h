@@ -17,6 +17,7 @@ v1::Task QueuedTask();
 v1::GetStatusResponse SampleStatus();
 v1::ListProvidersResponse SampleProviders();
 v1::ListSandboxesResponse SampleSandboxes();
+v1::ListOrphansResponse SampleOrphans();
 std::vector<v1::Event> SampleEvents();
 
 // 2026-01-02 15:06:00 UTC.

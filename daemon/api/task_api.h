@@ -76,6 +76,10 @@ class TaskApi {
       v1::DrainRequest request) = 0;
   virtual boost::asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> AbandonTask(
       v1::AbandonTaskRequest request) = 0;
+  virtual boost::asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> ListOrphans(
+      v1::ListOrphansRequest request) = 0;
+  virtual boost::asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> ReapOrphans(
+      v1::ReapOrphansRequest request) = 0;
 };
 
 }  // namespace boxkeeper::daemon

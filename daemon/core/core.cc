@@ -106,4 +106,14 @@ boost::asio::awaitable<absl::Status> Core::RecordLog(store::v1::LogRecord record
 }
 void Core::LogComplete(int64_t generation) { engine_->LogComplete(generation); }
 
+boost::asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> Core::ListOrphans(
+    v1::ListOrphansRequest request) {
+  return engine_->ListOrphans(std::move(request));
+}
+
+boost::asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> Core::ReapOrphans(
+    v1::ReapOrphansRequest request) {
+  return engine_->ReapOrphans(std::move(request));
+}
+
 }  // namespace boxkeeper::daemon

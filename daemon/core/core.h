@@ -99,6 +99,10 @@ class Core : public TaskApi, public LogEvents {
       v1::DrainRequest request) override;
   boost::asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> AbandonTask(
       v1::AbandonTaskRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> ListOrphans(
+      v1::ListOrphansRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> ReapOrphans(
+      v1::ReapOrphansRequest request) override;
 
   boost::asio::awaitable<absl::Status> RecordLog(store::v1::LogRecord record) override;
   void LogComplete(int64_t generation) override;

@@ -95,6 +95,16 @@ class CallScope {
   std::shared_ptr<Calls> calls_;
 };
 
+// Why a sandbox that no task holds is destroyed, or is not.
+struct OrphanVerdict {
+  v1::Orphan::Decision decision = v1::Orphan::FOREIGN;
+  std::string explanation;
+};
+struct FoundOrphan {
+  v1::Orphan orphan;
+  std::string handle;
+};
+
 class Engine : public watcher::Subject {
  public:
   Engine(CoreDeps deps, CoreOptions options);
@@ -201,6 +211,22 @@ class Engine : public watcher::Subject {
   void OnAbsent(const std::string& provider, const std::string& name) override;
   void OnCall(const std::string& provider, const char* verb, const absl::Status& status) override;
   bool MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) override;
+
+  // --- orphans.cc: sandboxes that no task holds ---
+  // What is to become of a listed sandbox; nullopt if a task holds it. `unknown_for`: how long this
+  // daemon has seen it without one. `accepted`: an epoch up to which it does not matter that this
+  // store is older than the world; 0 = none.
+  std::optional<OrphanVerdict> JudgeOrphan(const std::string& provider, const pb::SandboxView& view,
+                                           base::BootClock::duration unknown_for, int64_t accepted);
+  // All of one provider, as it lists them now.
+  asio::awaitable<absl::Status> FindOrphans(ProviderState& provider, int64_t accepted,
+                                            std::vector<FoundOrphan>* found);
+  // Makes our epoch higher than `accepted`, which must be the one that is seen; 0 does nothing.
+  absl::Status AcceptEpoch(int64_t accepted, bool dry_run);
+  asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> ListOrphans(
+      v1::ListOrphansRequest request);
+  asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> ReapOrphans(
+      v1::ReapOrphansRequest request);
 
   // --- stop.cc: cancel, stop, abandon ---
   v1::CancelResult::Outcome CancelRow(TaskRow& row, rec::Stop stop);
@@ -321,6 +347,7 @@ class Engine : public watcher::Subject {
 
 // Google's types from milliseconds; 0 stays unset where noted.
 google::protobuf::Timestamp ToTimestamp(int64_t unix_ms);
+absl::Status NoSuchProvider(const std::string& name);
 int64_t ToMillis(const google::protobuf::Duration& duration);
 google::protobuf::Duration ToDuration(std::chrono::milliseconds millis);
 // What every end before the start intent has in common: user code never ran, nothing is left, there

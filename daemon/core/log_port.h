@@ -34,8 +34,8 @@ struct LogEnd {
   int64_t stdout_bytes = 0;
   int64_t stderr_bytes = 0;
   int64_t dropped_bytes = 0;
-  // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has better
-  // to do (docs/performance.md).
+  // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has
+  // better to do (docs/performance.md).
   std::function<std::string()> exit_record;
 };
 

@@ -312,14 +312,4 @@ void Engine::OnCall(const std::string& provider, const char* verb, const absl::S
   if (ProviderState* state = FindProvider(provider)) NoteCall(*state, verb, status);
 }
 
-bool Engine::MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) {
-  std::map<std::string, std::string> labels(view.labels().begin(), view.labels().end());
-  const auto verified = deps_.naming.Verify(view.name(), labels, provider);
-  // Restored backup: the sandbox may belong to a task that our store has forgotten.
-  if (!verified.has_value() || labels.empty() || higher_epoch_ > 0 || stopping_) return false;
-  if (verified->epoch > epoch_ || table_.FindSandbox(verified->id) != nullptr) return false;
-  base::LogWarning("orphan destroyed", {{"provider", provider}, {"sandbox", view.name()}});
-  return true;
-}
-
 }  // namespace boxkeeper::daemon

@@ -435,12 +435,16 @@ v1::ListProvidersResponse Engine::ListProviders() {
   return response;
 }
 
+absl::Status NoSuchProvider(const std::string& name) {
+  return ApiError(absl::StatusCode::kNotFound, "PROVIDER_NOT_FOUND",
+                  absl::StrCat("no provider \"", name, "\" is configured"));
+}
+
 asio::awaitable<absl::StatusOr<v1::ListSandboxesResponse>> Engine::ListSandboxes(
     v1::ListSandboxesRequest request) {
   v1::ListSandboxesResponse response;
   if (!request.provider().empty() && FindProvider(request.provider()) == nullptr) {
-    co_return ApiError(absl::StatusCode::kNotFound, "PROVIDER_NOT_FOUND",
-                       absl::StrCat("no provider \"", request.provider(), "\" is configured"));
+    co_return NoSuchProvider(request.provider());
   }
   for (auto& [name, provider] : providers_) {
     if (!request.provider().empty() && request.provider() != name) continue;

@@ -66,4 +66,20 @@ grpc::ServerUnaryReactor* AdminService::AbandonTask(grpc::CallbackServerContext*
       [this](v1::AbandonTaskRequest r) { return api_.AbandonTask(std::move(r)); });
 }
 
+grpc::ServerUnaryReactor* AdminService::ListOrphans(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  return UnaryCall<v1::ListOrphansRequest, v1::ListOrphansResponse>::Serve(
+      host_, context, request, response,
+      [this](v1::ListOrphansRequest r) { return api_.ListOrphans(std::move(r)); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ReapOrphans(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
+  return UnaryCall<v1::ReapOrphansRequest, v1::ReapOrphansResponse>::Serve(
+      host_, context, request, response,
+      [this](v1::ReapOrphansRequest r) { return api_.ReapOrphans(std::move(r)); });
+}
+
 }  // namespace boxkeeper::daemon

@@ -16,10 +16,12 @@ namespace boxkeeper::daemon {
 using ReloadFunction = std::function<boost::asio::awaitable<absl::StatusOr<v1::ReloadResponse>>()>;
 
 // Every method takes and gives bytes: see wire.h.
-using RawAdmin = v1::Admin::WithRawCallbackMethod_GetStatus<
-    v1::Admin::WithRawCallbackMethod_ListSandboxes<v1::Admin::WithRawCallbackMethod_ListProviders<
-        v1::Admin::WithRawCallbackMethod_Drain<v1::Admin::WithRawCallbackMethod_Reload<
-            v1::Admin::WithRawCallbackMethod_AbandonTask<v1::Admin::Service>>>>>>;
+using RawAdmin =
+    v1::Admin::WithRawCallbackMethod_GetStatus<v1::Admin::WithRawCallbackMethod_ListSandboxes<
+        v1::Admin::WithRawCallbackMethod_ListProviders<v1::Admin::WithRawCallbackMethod_Drain<
+            v1::Admin::WithRawCallbackMethod_Reload<v1::Admin::WithRawCallbackMethod_AbandonTask<
+                v1::Admin::WithRawCallbackMethod_ListOrphans<
+                    v1::Admin::WithRawCallbackMethod_ReapOrphans<v1::Admin::Service>>>>>>>>;
 
 // All references outlive it.
 class AdminService final : public RawAdmin {
@@ -43,6 +45,12 @@ class AdminService final : public RawAdmin {
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* AbandonTask(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListOrphans(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ReapOrphans(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) override;
 

@@ -201,4 +201,17 @@ absl::Status CheckRequest(const v1::AbandonTaskRequest& request) {
   return checks.Done();
 }
 
+absl::Status CheckRequest(const v1::ListOrphansRequest& request) {
+  Checks checks;
+  checks.Text(request.provider(), "provider", kNameBytesMax);
+  return checks.Done();
+}
+
+absl::Status CheckRequest(const v1::ReapOrphansRequest& request) {
+  Checks checks;
+  checks.Text(request.provider(), "provider", kNameBytesMax);
+  checks.Require(request.accept_epoch() >= 0, "accept_epoch", "0 or greater");
+  return checks.Done();
+}
+
 }  // namespace boxkeeper::daemon

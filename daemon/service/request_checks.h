@@ -35,5 +35,7 @@ absl::Status CheckRequest(const v1::ListProvidersRequest& request);
 absl::Status CheckRequest(const v1::DrainRequest& request);
 absl::Status CheckRequest(const v1::ReloadRequest& request);
 absl::Status CheckRequest(const v1::AbandonTaskRequest& request);
+absl::Status CheckRequest(const v1::ListOrphansRequest& request);
+absl::Status CheckRequest(const v1::ReapOrphansRequest& request);
 
 }  // namespace boxkeeper::daemon

@@ -56,7 +56,7 @@ const char* const kMethods[] = {
     "Executor/CancelTasks", "Executor/WatchEvents", "Executor/AckEvents",  "Executor/AdoptTasks",
     "Executor/ReadLog",     "Executor/GetCapacity", "Executor/RenewLease", "Admin/GetStatus",
     "Admin/ListSandboxes",  "Admin/ListProviders",  "Admin/Drain",         "Admin/Reload",
-    "Admin/AbandonTask"};
+    "Admin/AbandonTask",    "Admin/ListOrphans",    "Admin/ReapOrphans"};
 
 TEST_F(RequestLimitsTest, MillionsOfEmptyItemsAreRefusedBeforeTheyAreBuilt) {
   Start();

@@ -1,6 +1,7 @@
 """The disk: full, damaged, restored from a backup, too new."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -88,7 +89,7 @@ def test_a_store_of_a_newer_version_is_refused(daemon):
     assert "newer" in daemon.log_tail()
 
 
-def test_a_restored_backup_destroys_nothing(daemon):
+def test_a_restored_backup_destroys_nothing_until_its_epoch_is_accepted(daemon):
     """The sandbox of a task that the old store does not know lives on until an operator decides."""
     client = daemon.client
     client.run(spec(argv=["true"]))
@@ -114,3 +115,15 @@ def test_a_restored_backup_destroys_nothing(daemon):
     assert daemon.http("/readyz")[0] == 503
     sandboxes = daemon.boxctl("sandboxes", "-o", "json")
     assert b"running" in sandboxes.stdout, sandboxes
+    orphans = json.loads(daemon.boxctl("orphans", "-o", "json").stdout)
+    assert [orphan["decision"] for orphan in orphans["orphans"]] == ["HELD_BACK"], orphans
+    higher = orphans["higher_epoch"]
+    wrong = daemon.boxctl("reap", "--accept-epoch", str(int(higher) + 1))
+    assert wrong.returncode == 125 and higher.encode() in wrong.stderr, wrong
+    planned = daemon.boxctl("reap", "--dry-run", "--accept-epoch", higher)
+    assert b"DUE" in planned.stdout, planned
+    assert b"running" in daemon.boxctl("sandboxes", "-o", "json").stdout
+    reaped = daemon.boxctl("reap", "--accept-epoch", higher)
+    assert reaped.returncode == 0 and b"DESTROYED" in reaped.stdout, reaped
+    until(lambda: not json.loads(daemon.boxctl("sandboxes", "-o", "json").stdout)["sandboxes"], "no sandbox is left")
+    until(lambda: daemon.http("/readyz")[0] == 200, "ready again")

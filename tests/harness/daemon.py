@@ -18,7 +18,8 @@ BIN = os.environ.get("BOXKEEPER_BIN") or os.path.join(ROOT, "bazel-bin")
 DAEMON = os.path.join(BIN, "daemon", "boxkeeperd")
 LAUNCHER = os.path.join(BIN, "launcher", "boxlaunch")
 BOXCTL = os.path.join(BIN, "cli", "boxctl")
-_ASAN = {"ASAN_OPTIONS": "detect_container_overflow=0:detect_leaks=0"}
+# Freed memory is kept only shortly: what the tests bound is ours.
+_ASAN = {"ASAN_OPTIONS": "detect_container_overflow=0:detect_leaks=0:quarantine_size_mb=64"}
 
 
 def _merge(base, overlay):

@@ -252,6 +252,20 @@ awaitable<absl::StatusOr<v1::DrainResponse>> FakeTaskApi::Drain(v1::DrainRequest
   co_return response;
 }
 
+awaitable<absl::StatusOr<v1::ListOrphansResponse>> FakeTaskApi::ListOrphans(
+    v1::ListOrphansRequest) {
+  v1::ListOrphansResponse response;
+  response.add_orphans()->set_name("bkorphan");
+  co_return response;
+}
+
+awaitable<absl::StatusOr<v1::ReapOrphansResponse>> FakeTaskApi::ReapOrphans(
+    v1::ReapOrphansRequest request) {
+  v1::ReapOrphansResponse response;
+  response.set_epoch(request.accept_epoch() + 1);
+  co_return response;
+}
+
 awaitable<absl::StatusOr<v1::AbandonTaskResponse>> FakeTaskApi::AbandonTask(
     v1::AbandonTaskRequest request) {
   const auto found = rows_.find(request.id());

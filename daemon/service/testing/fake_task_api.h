@@ -63,6 +63,10 @@ class FakeTaskApi final : public TaskApi {
       v1::DrainRequest request) override;
   boost::asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> AbandonTask(
       v1::AbandonTaskRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> ListOrphans(
+      v1::ListOrphansRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> ReapOrphans(
+      v1::ReapOrphansRequest request) override;
 
  private:
   friend class FakeEventReader;
