@@ -10,15 +10,15 @@ import sys
 from bench.driver import admission, experiment, footprint, launch, logs, main, scratch
 
 ROUNDS = 3
-# Row -> least ratio to its reference. About a quarter of what a busy machine gave when the bound was set.
+# Row -> least ratio to its reference. About a quarter of what a quiet machine gives (docs/performance.md): a busy one must not fail it.
 LEAST_RATIO = {
-    "admission-unary-64": 0.1,
-    "admission-batch-4": 0.02,
-    "true-none-4": 0.02,
+    "admission-unary-64": 0.12,
+    "admission-batch-4": 0.025,
+    "true-none-4": 0.03,
     "logs": 0.2,
 }
 # Row -> most that its median may be. Only what the machine's load does not change.
-AT_MOST = {"memory-queued": 3.0}
+AT_MOST = {"memory-queued": 2.0}
 _EXPERIMENTS = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS]
 
 
