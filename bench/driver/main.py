@@ -7,6 +7,7 @@ import signal
 import sys
 
 from bench.driver import admission, experiment, footprint, launch, logs, machine, peers, scratch, stats, table
+from tests.harness.daemon import BIN
 
 ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *peers.EXPERIMENTS]
 
@@ -20,7 +21,6 @@ def _options(arguments):
     parser.add_argument("-o", "--output", choices=("text", "markdown", "json"), default="text")
     parser.add_argument("--list", action="store_true", help="print the rows' names and what they are")
     parser.add_argument("--dir", default="/var/tmp", help="state folders are made here; its disk is what is measured (default /var/tmp)")
-    parser.add_argument("--bin", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -79,7 +79,7 @@ def main(arguments=None):
     stop_on_sigterm()
     rounds = options.rounds or (3 if options.quick else 5)
     with scratch.folder(options.dir) as folder:
-        context = experiment.Context(options.bin, folder, rounds, options.quick)
+        context = experiment.Context(BIN, folder, rounds, options.quick)
         results, here, yardsticks, interrupted = measure(context, wanted)
     settings = {"rounds": rounds, "quick": options.quick, "complete": not interrupted}
     as_json = table.as_json(results, here, yardsticks, settings)

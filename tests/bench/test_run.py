@@ -15,7 +15,7 @@ from tests.harness.waiting import until
 
 def _start(folder, *arguments):
     # A shell's background job, which CI may be, ignores ^C and bequeaths that.
-    command = ["env", "--default-signal=INT", "/usr/bin/python3", "-m", "bench.driver.main", "--bin", BIN, "--dir", str(folder), *arguments]
+    command = ["env", "--default-signal=INT", "/usr/bin/python3", "-m", "bench.driver.main", "--dir", str(folder), *arguments]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "BOXKEEPER_BIN": BIN},
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
