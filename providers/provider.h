@@ -36,6 +36,14 @@ struct SignalRequest {
   std::chrono::milliseconds grace{10'000};  // else TERM, and KILL after this
 };
 
+// What one provider may be asked at a time (configuration keys `concurrency` and `call_timeout`).
+struct CallLimits {
+  int create = 32;                                 // calls in flight that create and start
+  int status = 128;                                // that look
+  int cleanup = 32;                                // that signal, fence and destroy
+  std::chrono::milliseconds call_timeout{30'000};  // of one call to the provider's API
+};
+
 // All methods are called on the loop and complete on it; every call takes an absolute deadline and
 // completes by it (kDeadlineExceeded: the effect is unknown). Cancellation of an awaitable leaves
 // the effect unknown too. Errors travel as absl::Status made by MakeError (below), so that ErrorOf
@@ -57,6 +65,10 @@ class Provider {
 
   // Every violation, empty if it can run `spec`. Pure: no call out, any thread, costs nothing.
   virtual std::vector<FieldViolation> Validate(const v1::SandboxSpec& spec) const = 0;
+
+  // For providers that bound their calls themselves, as all remote ones do. May be called again at
+  // any time; what is in flight is not touched.
+  virtual void SetLimits(const CallLimits& limits) {}
 
   // Brings up what the provider needs (a launcher, a session). Called once before any other verb,
   // repeatable.

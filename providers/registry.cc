@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "providers/local/local_provider.h"
 
@@ -11,12 +12,6 @@ namespace boxkeeper::providers {
 namespace {
 
 using google::protobuf::Struct;
-
-struct ProviderType {
-  std::vector<FieldViolation> (*validate)(const Struct& options);
-  absl::StatusOr<std::shared_ptr<Provider>> (*make)(const std::string& name, const Struct& options,
-                                                    const ProviderDeps& deps);
-};
 
 absl::StatusOr<std::shared_ptr<Provider>> MakeLocal(const std::string& name, const Struct& options,
                                                     const ProviderDeps& deps) {
@@ -30,14 +25,21 @@ absl::StatusOr<std::shared_ptr<Provider>> MakeLocal(const std::string& name, con
   return provider;
 }
 
-const std::map<std::string, ProviderType>& Types() {
-  static const auto* const types = new std::map<std::string, ProviderType>{
+// Made when it is first asked for: statics of other files register here before main.
+std::map<std::string, ProviderType>& Types() {
+  static auto* const types = new std::map<std::string, ProviderType>{
       {"local", {&local::ValidateLocalConfig, &MakeLocal}},
   };
   return *types;
 }
 
 }  // namespace
+
+bool RegisterProviderType(const std::string& type, ProviderType what) {
+  const bool added = Types().emplace(type, what).second;
+  CHECK(added, "a provider type is registered once");
+  return added;
+}
 
 std::vector<std::string> ProviderTypes() {
   std::vector<std::string> names;

@@ -21,6 +21,22 @@ struct ProviderDeps {
   std::string launcher_path;  // --launcher; "" = search
 };
 
+// One type: how its section is checked, and how a provider is made of it.
+struct ProviderType {
+  // See ValidateProviderConfig and MakeProvider.
+  std::vector<FieldViolation> (*validate)(const google::protobuf::Struct& options);
+  absl::StatusOr<std::shared_ptr<Provider>> (*make)(const std::string& name,
+                                                    const google::protobuf::Struct& options,
+                                                    const ProviderDeps& deps);
+};
+
+// Adds a type that is not built in: for binaries that link more than boxkeeperd does (tests). To be
+// called before main, from the initialiser of a static in a library with `alwayslink`; a name that
+// is taken is a programmer's error.
+//
+//   const bool registered = RegisterProviderType("fakecloud", {&Validate, &Make});
+bool RegisterProviderType(const std::string& type, ProviderType what);
+
 // Names of the types, sorted.
 std::vector<std::string> ProviderTypes();
 

@@ -15,6 +15,16 @@ google::protobuf::Struct NoIsolation() {
   return options;
 }
 
+std::vector<FieldViolation> RefuseEverything(const google::protobuf::Struct&) {
+  return {{"x", "refused"}};
+}
+absl::StatusOr<std::shared_ptr<Provider>> MakeNothing(const std::string& name,
+                                                      const google::protobuf::Struct&,
+                                                      const ProviderDeps&) {
+  return absl::UnimplementedError(name);
+}
+const bool kRegistered = RegisterProviderType("ours", {&RefuseEverything, &MakeNothing});
+
 class RegistryTest : public ::testing::Test {
  protected:
   boost::asio::io_context context_;
@@ -44,6 +54,13 @@ TEST_F(RegistryTest, RefusedSectionMakesNoProvider) {
   EXPECT_FALSE(ValidateProviderConfig("local", options).empty());
   EXPECT_EQ(MakeProvider("x", "local", options, deps_).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(RegistryTest, RegisteredTypeIsLikeABuiltInOne) {
+  EXPECT_TRUE(kRegistered);
+  EXPECT_EQ(ProviderTypes(), (std::vector<std::string>{"local", "ours"}));
+  EXPECT_EQ(ValidateProviderConfig("ours", {}).at(0).field, "x");
+  EXPECT_EQ(MakeProvider("x", "ours", {}, deps_).status().message(), "x");
 }
 
 TEST_F(RegistryTest, MissingLauncherIsSaidAtOnce) {

@@ -75,6 +75,7 @@ bool CheckConnections(const config::v1::Config& config, const std::string& launc
       good = Say(what, provider.status()) && good;
       continue;
     }
+    (*provider)->SetLimits(MakeCallLimits(section));
     absl::Status opened = Await(loop, (*provider)->Open(clock->Boot() + kOpenLimit));
     opened.Update((*provider)->Check());
     good = Say(what, opened) && good;

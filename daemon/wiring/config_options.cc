@@ -74,6 +74,15 @@ CoreOptions MakeCoreOptions(const config::v1::Config& config, const std::string&
   return options;
 }
 
+providers::CallLimits MakeCallLimits(const config::v1::Provider& provider) {
+  providers::CallLimits limits;
+  limits.create = provider.concurrency().create();
+  limits.status = provider.concurrency().status();
+  limits.cleanup = provider.concurrency().cleanup();
+  limits.call_timeout = Millis(provider.call_timeout());
+  return limits;
+}
+
 LogAdapterOptions MakeLogOptions(const config::v1::Config& config) {
   const config::v1::Logs& logs = config.logs();
   LogAdapterOptions options;

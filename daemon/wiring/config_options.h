@@ -9,6 +9,7 @@
 #include "daemon/core/options.h"
 #include "daemon/service/tls.h"
 #include "daemon/wiring/log_adapter.h"
+#include "providers/provider.h"
 
 namespace boxkeeper::daemon {
 
@@ -17,6 +18,7 @@ config::LoadOptions MakeLoadOptions();
 
 // `deployment_id` is for status only.
 CoreOptions MakeCoreOptions(const config::v1::Config& config, const std::string& deployment_id);
+providers::CallLimits MakeCallLimits(const config::v1::Provider& provider);
 LogAdapterOptions MakeLogOptions(const config::v1::Config& config);
 std::optional<TlsFiles> MakeTlsFiles(const config::v1::Config& config);
 

@@ -60,6 +60,11 @@ providers: {here: {type: local, isolation: none, max_running: 4, concurrency: {c
   EXPECT_EQ(core.retry_initial, std::chrono::milliseconds(2000));
   EXPECT_EQ(core.providers.at("here").max_running, 4);
   EXPECT_EQ(core.providers.at("here").create_concurrency, 3);
+  const providers::CallLimits limits = MakeCallLimits(config.providers(0));
+  EXPECT_EQ(limits.create, 3);
+  EXPECT_EQ(limits.status, providers::CallLimits().status);
+  EXPECT_EQ(limits.cleanup, providers::CallLimits().cleanup);
+  EXPECT_EQ(limits.call_timeout, providers::CallLimits().call_timeout);
   const LogAdapterOptions logs = MakeLogOptions(config);
   EXPECT_EQ(logs.spool_dir, "/s/sp");
   EXPECT_EQ(logs.layout, logs::Layout::kAirflow);

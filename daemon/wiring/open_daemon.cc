@@ -77,6 +77,7 @@ absl::Status Daemon::OpenProviders() {
   for (const config::v1::Provider& section : config_->providers()) {
     ASSIGN_OR_RETURN(auto provider, providers::MakeProvider(section.name(), section.type(),
                                                             section.options(), deps));
+    provider->SetLimits(MakeCallLimits(section));
     for (const std::string& warning : provider->warnings()) {
       base::LogWarning("provider", {{"provider", section.name()}, {"warning", warning}});
     }

@@ -82,6 +82,11 @@ void Daemon::Adopt(std::shared_ptr<const config::v1::Config> config) {
   prepare_ =
       std::make_shared<const PrepareContext>(MakePrepareContext(config_, providers_, *secrets_));
   core_->SetOptions(MakeCoreOptions(*config_, deployment_->id()));
+  for (const config::v1::Provider& section : config_->providers()) {
+    if (auto found = providers_.find(section.name()); found != providers_.end()) {
+      found->second->SetLimits(MakeCallLimits(section));
+    }
+  }
   logs_->SetOptions(MakeLogOptions(*config_));
   if (auto level = base::ParseLogLevel(config_->log().level())) base::SetLogLevel(*level);
 }
