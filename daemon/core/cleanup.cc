@@ -7,16 +7,12 @@
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
-namespace {
 
-// After a create whose answer was lost, how long until its sandbox is there and can be found.
 std::chrono::milliseconds Settle(const ProviderState& provider) {
   const pb::Capabilities& capabilities = provider.provider->capabilities();
   return std::chrono::milliseconds(
       std::max(ToMillis(capabilities.create_settle()), ToMillis(capabilities.list_lag())));
 }
-
-}  // namespace
 
 // Journalled first: the wish to destroy survives a crash.
 void Engine::Cleanup(SandboxRow& sandbox) {

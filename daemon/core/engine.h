@@ -169,23 +169,29 @@ class Engine : public watcher::Subject {
   // No create of it is on its way as far as this process knows, and none had an effect.
   void DropUncreated(SandboxRow& sandbox);
 
-  // --- launch.cc: from a create outcome to the attested start ---
+  // --- launch.cc: from a create outcome to the launch request ---
   void OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome& outcome);
   void CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderError& error);
+  asio::awaitable<absl::StatusOr<pb::LaunchRequest>> MakeLaunch(Generation generation);
+  asio::awaitable<absl::StatusOr<rec::Accepted>> ReadAccepted(Generation generation);
+  asio::awaitable<absl::StatusOr<rec::SecretBundle>> OpenSecrets(Generation generation);
+
+  // --- start.cc: from the start intent to the attested start ---
   void IntendStart(TaskRow& row, SandboxRow& sandbox);
-  void SpawnStart(Generation generation);
-  asio::awaitable<void> RunStart(Generation generation);
+  // `first`: no Start was ever sent for it.
+  void SpawnStart(Generation generation, bool first);
+  asio::awaitable<void> RunStart(Generation generation, bool first);
   // The Start calls for one task by this process.
   struct Starts {
+    bool first = false;  // none was sent whose effect is not known
     int tries = 0;
+    base::BootTime last_sent;     // when the last one came back, or this process began
     base::BootTime silent_since;  // from here on no call told what became of the start
   };
   asio::awaitable<bool> StartOnce(Generation generation, pb::LaunchRequest launch, Starts& starts);
+  asio::awaitable<bool> ProveNotBegun(base::SandboxId id, Generation generation, Starts& starts);
   bool GaveUpStart(Generation generation, const pb::ProviderError& error, Starts& starts);
-  asio::awaitable<absl::StatusOr<pb::LaunchRequest>> MakeLaunch(Generation generation);
   asio::awaitable<void> WaitWhileStarting(Generation generation, base::BootClock::duration wait);
-  asio::awaitable<absl::StatusOr<rec::Accepted>> ReadAccepted(Generation generation);
-  asio::awaitable<absl::StatusOr<rec::SecretBundle>> OpenSecrets(Generation generation);
 
   // --- observe.cc: what providers attest -> transitions ---
   void OnHint(ProviderState& provider, const providers::ProviderHint& hint);
@@ -234,8 +240,17 @@ class Engine : public watcher::Subject {
   void SpawnStop(Generation generation);
   asio::awaitable<void> RunStop(Generation generation);
   rec::Stop MakeStop(const TaskRow& row, v1::Reason reason, std::string message) const;
+  // What one RunStop has done so far.
+  struct StopCalls {
+    base::BootTime begun;
+    bool signalled = false;
+    base::BootTime sent_at;                   // the last signal
+    std::optional<base::BootTime> forced_at;  // the first KILL
+  };
+  asio::awaitable<void> SignalStopped(base::SandboxId id, Generation generation,
+                                      StopCalls& stopping);
   asio::awaitable<bool> FenceStopped(base::SandboxId id, Generation generation,
-                                     pb::SandboxView view);
+                                     pb::SandboxView view, const StopCalls& stopping);
   void FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit);
   asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> CancelTasks(
       v1::CancelTasksRequest request);
@@ -345,6 +360,11 @@ class Engine : public watcher::Subject {
   base::TaskGroup group_;
 };
 
+// After a create or a start whose answer was lost, how long until its effect is there, or never
+// will be.
+std::chrono::milliseconds Settle(const ProviderState& provider);
+// True if another try may help.
+bool IsRetryable(pb::ErrorClass error_class);
 // Google's types from milliseconds; 0 stays unset where noted.
 google::protobuf::Timestamp ToTimestamp(int64_t unix_ms);
 absl::Status NoSuchProvider(const std::string& name);

@@ -152,7 +152,7 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
     case pb::SandboxView::CREATED:
       // Proof that it did not begin: our boot marker of this very instance, and nothing started.
       if (row->state() == v1::TASK_STATE_STARTING && view.boot_marker() && !view.started_marker()) {
-        SpawnStart(row->generation);
+        SpawnStart(row->generation, false);
       }
       return;
     default:

@@ -191,13 +191,12 @@ asio::awaitable<void> Engine::ResumeReady(base::SandboxId id, Generation generat
   }
 }
 
-// What the provider attests comes first; where it proves nothing, an idempotent start settles it.
+// What the provider attests comes first. Where that proves nothing, RunStart settles it: by a start
+// that is idempotent, or by waiting for a proof.
 asio::awaitable<void> Engine::ResumeStarting(base::SandboxId id, Generation generation) {
   absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
-  TaskRow* row = table_.Find(generation);
-  if (row == nullptr || row->state() != v1::TASK_STATE_STARTING) co_return;
-  const ProviderState* provider = FindProvider(row->provider);
-  if (provider->provider->capabilities().start_idempotent()) SpawnStart(generation);
+  const TaskRow* row = table_.Find(generation);
+  if (row != nullptr && row->state() == v1::TASK_STATE_STARTING) SpawnStart(generation, false);
 }
 
 asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {

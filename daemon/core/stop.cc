@@ -17,8 +17,26 @@ constexpr std::chrono::milliseconds kStopPollFirst{50};
 constexpr std::chrono::milliseconds kStopPollMax{1'000};
 // After TERM and its grace period, this much later it is KILL whatever the provider did.
 constexpr std::chrono::milliseconds kForceMargin{2'000};
+// A signal that brought no end is sent again: it may have been lost behind its answer.
+constexpr std::chrono::milliseconds kSignalAgain{10'000};
+// So long after KILL the provider is asked for the fence itself, and then to destroy the sandbox.
+constexpr std::chrono::milliseconds kFenceAfter{5'000};
+constexpr std::chrono::milliseconds kDestroyAfter{30'000};
 // Cancelled in one go before the loop takes a breath.
 constexpr int kCancelsPerSlice = 128;
+
+TaskEvent EndOfStop(v1::Reason reason) {
+  switch (reason) {
+    case v1::REASON_RUN_TIMEOUT:
+    case v1::REASON_START_FAILED:
+      return TaskEvent::kTimeoutFenced;
+    case v1::REASON_SANDBOX_LOST:
+    case v1::REASON_CREATE_UNCERTAIN:
+      return TaskEvent::kExecutionLost;
+    default:
+      return TaskEvent::kStopped;
+  }
+}
 
 }  // namespace
 
@@ -79,38 +97,24 @@ void Engine::SpawnStop(Generation generation) {
   });
 }
 
-// Signals and looks until the end is attested or the sandbox is fenced. The end itself is applied
-// by Observe.
+// Signals, looks, fences and in the end destroys, until the end is attested or nothing of it can
+// run any more. The end itself is applied by Observe.
 asio::awaitable<void> Engine::RunStop(Generation generation) {
   std::chrono::milliseconds wait = kStopPollFirst;
-  const base::BootTime begun = deps_.clock.Boot();
-  bool signalled = false;
-  bool forced = false;
+  StopCalls stopping;
+  stopping.begun = deps_.clock.Boot();
   while (!stopping_) {
     TaskRow* row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
     SandboxRow* sandbox = table_.SandboxOf(*row);
-    ProviderState* provider = FindProvider(row->provider);
-    if (sandbox == nullptr || provider == nullptr) break;
+    if (sandbox == nullptr || FindProvider(row->provider) == nullptr) break;
     const base::SandboxId id = sandbox->id;
-    const std::string handle = sandbox->record.handle();
-    providers::SignalRequest request;
-    request.grace = std::chrono::milliseconds(row->status.stop().grace_ms());
-    request.force =
-        row->status.stop().force() || deps_.clock.Boot() - begun > request.grace + kForceMargin;
-    if (!signalled || (request.force && !forced)) {
-      CallScope call(calls_);
-      absl::Status sent =
-          co_await provider->provider->Signal(handle, request, CallDeadline(*provider));
-      NoteCall(*provider, "signal", sent);
-      signalled = sent.ok();
-      forced = sent.ok() && request.force;
-    }
+    co_await SignalStopped(id, generation, stopping);
     absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
     row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
-    if (signalled && view.ok()) {
-      const bool fenced = co_await FenceStopped(id, generation, *std::move(view));
+    if (stopping.signalled && view.ok()) {
+      const bool fenced = co_await FenceStopped(id, generation, *std::move(view), stopping);
       if (fenced) break;
     }
     absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
@@ -120,20 +124,68 @@ asio::awaitable<void> Engine::RunStop(Generation generation) {
   driven_.erase(generation);
 }
 
+asio::awaitable<void> Engine::SignalStopped(base::SandboxId id, Generation generation,
+                                            StopCalls& stopping) {
+  const TaskRow* row = table_.Find(generation);
+  const SandboxRow* sandbox = table_.FindSandbox(id);
+  ProviderState* provider = FindProvider(row->provider);
+  const base::BootTime now = deps_.clock.Boot();
+  providers::SignalRequest request;
+  request.grace = std::chrono::milliseconds(row->status.stop().grace_ms());
+  request.force = row->status.stop().force() || now - stopping.begun > request.grace + kForceMargin;
+  const bool harsher = request.force && !stopping.forced_at.has_value();
+  const bool again = stopping.forced_at.has_value() && now - stopping.sent_at >= kSignalAgain;
+  if (stopping.signalled && !harsher && !again) co_return;
+  std::string handle = sandbox->record.handle();
+  CallScope call(calls_);
+  absl::Status sent =
+      co_await provider->provider->Signal(std::move(handle), request, CallDeadline(*provider));
+  NoteCall(*provider, "signal", sent);
+  // Where there is no signal, the fence and the destruction are left.
+  stopping.signalled = sent.ok() || absl::IsUnimplemented(sent);
+  if (!stopping.signalled) co_return;
+  stopping.sent_at = deps_.clock.Boot();
+  if (request.force && !stopping.forced_at.has_value()) stopping.forced_at = stopping.sent_at;
+}
+
 // A start that never arrived leaves a sandbox that only waits: fence it, and the stop is complete.
+// What did not end by KILL, or nobody can say of whether it ended, is fenced or destroyed too.
 asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation generation,
-                                           pb::SandboxView view) {
-  if (view.state() != pb::SandboxView::CREATED || view.started_marker()) co_return false;
+                                           pb::SandboxView view, const StopCalls& stopping) {
+  const bool never_began = view.state() == pb::SandboxView::CREATED && !view.started_marker();
+  const base::BootTime now = deps_.clock.Boot();
+  if (view.state() == pb::SandboxView::ABSENT) co_return false;  // InspectNow counts the look-ups
+  if (!never_began && (!stopping.forced_at || now - *stopping.forced_at < kFenceAfter)) {
+    co_return false;
+  }
   SandboxRow* sandbox = table_.FindSandbox(id);
   if (sandbox == nullptr) co_return true;
   ProviderState* provider = FindProvider(sandbox->record.provider());
   const std::string handle = sandbox->record.handle();
   absl::Status fenced = co_await provider->provider->Fence(handle, CallDeadline(*provider));
   NoteCall(*provider, "fence", fenced);
+  if (!fenced.ok()) {
+    const bool patient = !stopping.forced_at || now - *stopping.forced_at < kDestroyAfter;
+    const bool no_fence = absl::IsFailedPrecondition(fenced) || absl::IsUnimplemented(fenced);
+    if (patient || !no_fence) co_return false;
+    // What is gone for two look-ups does not run.
+    CallScope call(calls_);
+    absl::Status destroyed = co_await provider->provider->Destroy(handle, CallDeadline(*provider));
+    NoteCall(*provider, "destroy", destroyed);
+    co_return false;
+  }
+  // What ended it may have left a record; and a start may have arrived before the fence.
+  absl::StatusOr<pb::SandboxView> last = co_await InspectNow(id);
   TaskRow* row = table_.Find(generation);
-  if (!fenced.ok() || row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return false;
-  FinishStopped(*row, [](rec::TaskStatus& status) {
-    status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return true;
+  const bool never_ran = never_began && last.ok() && last->state() == pb::SandboxView::CREATED &&
+                         !last->started_marker();
+  FinishStopped(*row, [never_ran](rec::TaskStatus& status) {
+    if (never_ran) {
+      status.set_user_code_started(v1::USER_CODE_STARTED_NO);
+    } else if (status.started_at_ms() == 0) {
+      status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
+    }
     status.set_fenced(true);
   });
   co_return true;
@@ -141,9 +193,7 @@ asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation genera
 
 // The end that was asked for, once the provider attested that it came about.
 void Engine::FinishStopped(TaskRow& row, const std::function<void(rec::TaskStatus&)>& edit) {
-  const v1::Reason reason = row.status.stop().reason();
-  const bool failed = reason == v1::REASON_RUN_TIMEOUT || reason == v1::REASON_START_FAILED;
-  Move(row, failed ? TaskEvent::kTimeoutFenced : TaskEvent::kStopped, [&](rec::TaskStatus& status) {
+  Move(row, EndOfStop(row.status.stop().reason()), [&](rec::TaskStatus& status) {
     edit(status);
     status.set_reason(status.stop().reason());
     status.set_message(status.stop().message());
