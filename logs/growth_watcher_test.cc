@@ -31,7 +31,7 @@ class GrowthWatcherTest : public testing::Test {
       boost::asio::cancellation_signal* cancel = nullptr) {
     auto result = std::make_shared<std::optional<absl::Status>>();
     asio::co_spawn(
-        context_, watcher_->WaitForGrowth(topic, writer_.spool().stdout_path, known_size),
+        context_, watcher_->WaitForGrowth(topic, writer_.spool().stdout_path(), known_size),
         asio::bind_cancellation_slot(cancel ? cancel->slot() : asio::cancellation_slot(),
                                      [result](std::exception_ptr error, absl::Status status) {
                                        *result = error ? absl::CancelledError("thrown") : status;

@@ -57,8 +57,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
         group_(real_.clock, real_.loop) {}
 
   void Track(ShipJob job) {
-    auto log = std::make_shared<TrackedLog>();
-    log->job = std::move(job);
+    auto log = std::make_shared<TrackedLog>(std::move(job));
     if (!logs_.try_emplace(log->job.task, log).second) return;
     if (Resume(*log)) {
       log->end.emplace();  // nothing is left to be ended

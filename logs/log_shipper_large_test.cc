@@ -132,7 +132,7 @@ TEST_F(LogShipperLargeTest, MuchOutputOfOneTaskInFlatMemory) {
   RunUntilCompleted(1);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   RecordProperty("mb_per_s", static_cast<int>(static_cast<double>(kBigBytes) / 1e6 / took.count()));
-  EXPECT_EQ(HashOfFile(writer.spool().stdout_path),
+  EXPECT_EQ(HashOfFile(writer.spool().stdout_path()),
             HashOfFile(directory_ + "/logs/tasks/1/stdout"));
   ExpectFlatMemory(before_kib_);
 }
@@ -158,7 +158,7 @@ TEST_F(LogShipperLargeTest, ALineOfAHundredMegabytesWithEveryByte) {
   shipper_->NoteEnd(airflow.task, end);
   RunUntilCompleted(2);
   ExpectFlatMemory(before_kib_);
-  EXPECT_EQ(HashOfFile(writer.spool().stdout_path),
+  EXPECT_EQ(HashOfFile(writer.spool().stdout_path()),
             HashOfFile(directory_ + "/logs/tasks/1/stdout"));
 
   // Every line of the pieces is a record of a bounded size; the last one is what came after.

@@ -22,7 +22,7 @@ constexpr int kMaxNewCuts = 3;  // in one turn
 class AirflowTurn {
  public:
   AirflowTurn(const LogShipper::Deps& deps, TrackedLog& log, uint64_t piece_bytes, ShipTurn& turn)
-      : deps_(deps), log_(log), progress_(log.airflow), piece_bytes_(piece_bytes), turn_(turn) {}
+      : deps_(deps), log_(log), progress_(*log.airflow), piece_bytes_(piece_bytes), turn_(turn) {}
 
   asio::awaitable<absl::Status> Run(uint64_t budget) {
     uint64_t stored = 0;
@@ -104,7 +104,7 @@ class AirflowTurn {
     *record.mutable_cursor_to() = cut->to;
     absl::Status journalled = co_await deps_.journal.Record(record);
     CO_RETURN_IF_ERROR(journalled);
-    progress_.cut = std::move(record);
+    progress_.cut = std::make_unique<store::v1::LogRecord>(std::move(record));
     progress_.bytes = std::move(cut->content);
     co_return cut->all_rendered;
   }

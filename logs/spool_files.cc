@@ -22,8 +22,8 @@ std::optional<Layout> ParseLayout(std::string_view name) {
   return std::nullopt;
 }
 
-SpoolFiles SpoolFilesIn(const std::string& directory) {
-  return {directory + "/stdout", directory + "/stderr", directory + "/index"};
+std::string SpoolFiles::path(Stream stream) const {
+  return directory_ + "/" + std::string(StreamName(stream));
 }
 
 }  // namespace boxkeeper::logs

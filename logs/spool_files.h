@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace boxkeeper::logs {
 
@@ -21,19 +22,21 @@ enum class Layout { kPlain, kAirflow };
 std::string_view LayoutName(Layout layout);
 std::optional<Layout> ParseLayout(std::string_view name);
 
-// Absolute paths of one task's files. Absent files read as empty ones.
-struct SpoolFiles {
-  std::string stdout_path;
-  std::string stderr_path;
-  std::string index_path;
+// One task's files: <spool>/<task id>/{stdout,stderr,index}. Absent files read as empty ones.
+class SpoolFiles {
+ public:
+  SpoolFiles() = default;
+  // `directory`: absolute.
+  explicit SpoolFiles(std::string directory) : directory_(std::move(directory)) {}
 
-  const std::string& path(Stream stream) const {
-    return stream == Stream::kStdout ? stdout_path : stderr_path;
-  }
+  std::string stdout_path() const { return path(Stream::kStdout); }
+  std::string stderr_path() const { return path(Stream::kStderr); }
+  std::string index_path() const { return directory_ + "/index"; }
+  std::string path(Stream stream) const;
+
+ private:
+  std::string directory_;  // one for each running task: the paths are made when they are used
 };
-
-// <spool>/<task id>/{stdout,stderr,index}
-SpoolFiles SpoolFilesIn(const std::string& directory);
 
 // Bytes [from, to) of a stream that the per-task limit dropped. Empty: nothing was.
 struct Hole {

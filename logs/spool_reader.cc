@@ -34,7 +34,7 @@ absl::StatusOr<Hole> SpoolReader::ReadHole(Stream stream) {
 }
 
 absl::StatusOr<std::string> SpoolReader::ReadIndex(uint64_t first, size_t max_records) {
-  auto file = files_.Open(spool_.index_path, {});
+  auto file = files_.Open(spool_.index_path(), {});
   if (absl::IsNotFound(file.status())) return std::string();
   RETURN_IF_ERROR(file.status());
   ASSIGN_OR_RETURN(std::string bytes, (*file)->ReadAt(first * base::kIndexRecordBytes,
@@ -44,7 +44,8 @@ absl::StatusOr<std::string> SpoolReader::ReadIndex(uint64_t first, size_t max_re
 }
 
 absl::Status SpoolReader::Sync() {
-  for (const std::string& path : {spool_.stdout_path, spool_.stderr_path, spool_.index_path}) {
+  for (const std::string& path :
+       {spool_.stdout_path(), spool_.stderr_path(), spool_.index_path()}) {
     auto file = files_.Open(path, {});
     if (absl::IsNotFound(file.status())) continue;
     RETURN_IF_ERROR(file.status());

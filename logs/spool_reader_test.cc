@@ -25,7 +25,7 @@ class SpoolReaderTest : public testing::Test {
 };
 
 TEST_F(SpoolReaderTest, AnAbsentSpoolIsEmpty) {
-  SpoolReader reader(files_, SpoolFilesIn("/nowhere"), nullptr);
+  SpoolReader reader(files_, SpoolFiles("/nowhere"), nullptr);
   EXPECT_EQ(Read(reader, 0, 10), "");
   EXPECT_EQ(*reader.Size(Stream::kStdout), 0u);
   EXPECT_TRUE(reader.ReadHole(Stream::kStdout)->empty());

@@ -40,7 +40,7 @@ TEST_F(SpoolRedactorTest, FindsValuesAcrossTheBordersOfItsWindows) {
     SpoolWriter writer(files, "/spool/t");
     writer.Write(Stream::kStdout, std::string(kMiB - shift, 'x') + "secret-1" + "tail", 1);
     ASSERT_TRUE(RedactSpool(files, writer.spool(), Redactor({"secret-1"})).ok());
-    EXPECT_EQ(*base::ReadFile(files, writer.spool().stdout_path),
+    EXPECT_EQ(*base::ReadFile(files, writer.spool().stdout_path()),
               std::string(kMiB - shift, 'x') + "********tail")
         << shift;
   }
@@ -66,7 +66,7 @@ TEST_F(SpoolRedactorTest, ASecondTimeChangesNothingAndAnAbsentSpoolIsFine) {
   Redact({"secret-1"});
   Redact({"secret-1"});
   EXPECT_EQ(Content(Stream::kStdout), "a ********");
-  EXPECT_TRUE(RedactSpool(files_, SpoolFilesIn("/nowhere"), Redactor({"secret-1"})).ok());
+  EXPECT_TRUE(RedactSpool(files_, SpoolFiles("/nowhere"), Redactor({"secret-1"})).ok());
 }
 
 }  // namespace

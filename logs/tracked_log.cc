@@ -1,6 +1,7 @@
 #include "logs/tracked_log.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace boxkeeper::logs {
 namespace {
@@ -22,7 +23,7 @@ void ResumePlain(TrackedLog& log, const store::v1::LogRecord& record) {
 
 void ResumeAirflow(TrackedLog& log, const store::v1::LogRecord& record) {
   if (record.dropped() || record.complete()) return;
-  AirflowProgress& progress = log.airflow;
+  AirflowProgress& progress = *log.airflow;
   if (record.confirmed()) {
     progress.cursor = record.cursor_to();
     progress.piece = record.piece() + 1;
@@ -32,11 +33,15 @@ void ResumeAirflow(TrackedLog& log, const store::v1::LogRecord& record) {
     progress.cursor = record.cursor_from();
     progress.piece = record.piece();
     progress.rendered = static_cast<uint64_t>(record.from());
-    progress.cut = record;
+    progress.cut = std::make_unique<store::v1::LogRecord>(record);
   }
 }
 
 }  // namespace
+
+TrackedLog::TrackedLog(ShipJob ship_job) : job(std::move(ship_job)) {
+  if (job.layout == Layout::kAirflow) airflow = std::make_unique<AirflowProgress>();
+}
 
 bool TrackedLog::Wants(Stream stream) const {
   return std::find(job.streams.begin(), job.streams.end(), stream) != job.streams.end();
@@ -44,7 +49,7 @@ bool TrackedLog::Wants(Stream stream) const {
 
 uint64_t TrackedLog::Shipped(Stream stream) const {
   if (job.layout == Layout::kPlain) return plain_of(stream).position;
-  const store::v1::LogCursor& cursor = airflow.cursor;
+  const store::v1::LogCursor& cursor = airflow->cursor;
   return static_cast<uint64_t>(stream == Stream::kStdout ? cursor.stdout_scanned()
                                                          : cursor.stderr_scanned());
 }

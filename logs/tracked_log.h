@@ -21,20 +21,22 @@ struct PlainProgress {
 
 // airflow layout.
 struct AirflowProgress {
-  store::v1::LogCursor cursor;               // where the next piece begins
-  int64_t piece = 0;                         // its number
-  uint64_t rendered = 0;                     // bytes of the pieces before it
-  std::optional<store::v1::LogRecord> cut;   // journalled, not confirmed
-  std::shared_ptr<const std::string> bytes;  // of the cut, if they are few
+  store::v1::LogCursor cursor;                // where the next piece begins
+  int64_t piece = 0;                          // its number
+  uint64_t rendered = 0;                      // bytes of the pieces before it
+  std::unique_ptr<store::v1::LogRecord> cut;  // journalled, not confirmed
+  std::shared_ptr<const std::string> bytes;   // of the cut, if they are few
 };
 
 struct TrackedLog {
+  explicit TrackedLog(ShipJob job);
+
   ShipJob job;  // `resume` is used up
   std::optional<LogEnd> end;
   bool forgotten = false;
 
   std::array<PlainProgress, 2> plain;
-  AirflowProgress airflow;
+  std::unique_ptr<AirflowProgress> airflow;  // null with the plain layout: it is large
   bool exit_record_stored = false;
   bool spool_redacted = false;
 

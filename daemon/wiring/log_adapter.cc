@@ -67,7 +67,7 @@ std::string LogAdapter::Directory(const base::TaskId& id) const {
 }
 
 logs::SpoolFiles LogAdapter::Files(const base::TaskId& id) const {
-  return logs::SpoolFilesIn(Directory(id));
+  return logs::SpoolFiles(Directory(id));
 }
 
 logs::Layout LogAdapter::LayoutOf(const LogTask& task) const {
@@ -87,9 +87,9 @@ awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(bas
   }
   const logs::SpoolFiles files = Files(id);
   provider::v1::SpoolPaths paths;
-  paths.set_stdout_path(files.stdout_path);
-  paths.set_stderr_path(files.stderr_path);
-  paths.set_index_path(files.index_path);
+  paths.set_stdout_path(files.stdout_path());
+  paths.set_stderr_path(files.stderr_path());
+  paths.set_index_path(files.index_path());
   paths.set_max_bytes(options_.max_bytes_per_task);
   paths.set_overflow(options_.overflow);
   co_return paths;
@@ -114,8 +114,8 @@ void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
   // Of a lost task nobody attested the sizes: what was spooled is what there is.
   const logs::SpoolFiles files = Files(id);
   logs::LogEnd known;
-  known.stdout_bytes = static_cast<uint64_t>(std::max(end.stdout_bytes, SizeOf(files.stdout_path)));
-  known.stderr_bytes = static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path)));
+  known.stdout_bytes = static_cast<uint64_t>(std::max(end.stdout_bytes, SizeOf(files.stdout_path())));
+  known.stderr_bytes = static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
   known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
   known.exit_record = std::move(end.exit_record);
   if (generations_.contains(id)) deps_.metrics.log_bytes_dropped += known.dropped_bytes;

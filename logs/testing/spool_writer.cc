@@ -6,7 +6,7 @@
 namespace boxkeeper::logs {
 
 SpoolWriter::SpoolWriter(base::FileSystem& files, const std::string& directory)
-    : files_(files), spool_(SpoolFilesIn(directory)) {
+    : files_(files), spool_(SpoolFiles(directory)) {
   CHECK(files_.MakeDirectories(directory, 0700).ok());
 }
 
@@ -32,7 +32,7 @@ void SpoolWriter::Write(Stream stream, std::string_view bytes, int64_t arrival_m
   WriteWithoutIndex(stream, bytes);
   std::string encoded;
   base::AppendIndexRecord(encoded, record);
-  AppendTo(spool_.index_path, encoded);
+  AppendTo(spool_.index_path(), encoded);
 }
 
 void SpoolWriter::Drop(Stream stream, uint64_t from, uint64_t to) {
