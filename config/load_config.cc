@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/utf8.h"
 #include "config/check_config.h"
 #include "config/read_value.h"
 #include "config/schema.h"
@@ -68,13 +69,28 @@ bool IsName(const std::string& name) {
                      [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
 }
 
-void CheckName(const Value::Entry& entry, const std::string& path, bool auto_is_taken,
+// False after a problem: what stands below such a key has no path that could be told.
+bool CheckName(const Value::Entry& entry, const std::string& path, bool auto_is_taken,
                ValueReader& reader) {
-  if (!IsName(entry.key) || (auto_is_taken && entry.key == "auto")) {
-    reader.Add(path, entry.line,
-               Shown(entry.key) + " is no name; allowed: 1 to 63 characters of [A-Za-z0-9_-]" +
-                   (auto_is_taken ? ", but not auto" : ""));
+  if (IsName(entry.key) && !(auto_is_taken && entry.key == "auto")) return true;
+  reader.Add(path, entry.line,
+             Shown(entry.key) + " is no name; allowed: 1 to 63 characters of [A-Za-z0-9_-]" +
+                 (auto_is_taken ? ", but not auto" : ""));
+  return false;
+}
+
+// One line of at most kLineBytesMax, whatever the file's keys and values are.
+std::string OneLine(std::string text) {
+  constexpr size_t kLineBytesMax = 2048;
+  if (text.size() > kLineBytesMax) {
+    text.resize(kLineBytesMax);
+    for (int i = 0; i < 3 && !base::IsUtf8(text); ++i) text.pop_back();  // a character cut there
+    text += "...";
   }
+  for (char& c : text) {
+    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
+  }
+  return text;
 }
 
 class Loader {
@@ -129,8 +145,7 @@ class Loader {
       reader_.Add("providers", providers->line, "is empty; allowed: at least one provider");
     }
     for (const Value::Entry& entry : providers->entries) {
-      CheckName(entry, "providers", /*auto_is_taken=*/true, reader_);
-      DecodeProvider(entry);
+      if (CheckName(entry, "providers", /*auto_is_taken=*/true, reader_)) DecodeProvider(entry);
     }
   }
 
@@ -178,7 +193,7 @@ class Loader {
   void DecodeProfiles(const Value& profiles) {
     if (profiles.kind == Value::Kind::kNull || !reader_.IsMap(profiles, "profiles")) return;
     for (const Value::Entry& entry : profiles.entries) {
-      CheckName(entry, "profiles", /*auto_is_taken=*/false, reader_);
+      if (!CheckName(entry, "profiles", /*auto_is_taken=*/false, reader_)) continue;
       (*result_->config.mutable_profiles())[entry.key] = DecodeSpec(
           entry.value, Join("profiles", entry.key), SpecPlace::kProfile, &result_->problems);
     }
@@ -202,9 +217,9 @@ std::vector<std::string> LoadResult::Messages() const {
   std::vector<std::string> messages;
   messages.reserve(problems.size());
   for (const Problem& problem : problems) {
-    messages.push_back(absl::StrCat(file, ":", problem.line, ": ",
-                                    problem.key.empty() ? "" : problem.key + ": ",
-                                    problem.message));
+    messages.push_back(
+        OneLine(absl::StrCat(file, ":", problem.line, ": ",
+                             problem.key.empty() ? "" : problem.key + ": ", problem.message)));
   }
   return messages;
 }

@@ -193,6 +193,30 @@ TEST(LoadConfigTest, EachMistakeIsFoundAtItsPlace) {
   for (const Case& test : cases) ExpectMistake(test.text, test.message);
 }
 
+// Both found by tests/fuzz.
+TEST(LoadConfigTest, AMistakeIsOneLineWhateverTheKeyIs) {
+  ExpectMistake("\"a\\nb\\e[2J\": 1", "b.yaml:1: a?b?[2J: unknown key");
+  ExpectMistake("log: {level: \"\\\a\"}", "malformed YAML");
+  for (const std::string& message : Load("\"\\\n\"").Messages()) {
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+}
+
+TEST(LoadConfigTest, MistakesBelowALongKeyDoNotRepeatItForEver) {
+  const std::string key(100'000, 'k');
+  std::string many = "profiles: {" + key + ": {";
+  for (int i = 0; i < 900; ++i) many += "a" + std::to_string(i) + ": 1, ";
+  std::string twice = key + ": {";
+  for (int i = 0; i < 900; ++i) twice += "a: 1, ";
+  for (const std::string& text : {many + "}}", twice + "}"}) {
+    size_t bytes = 0;
+    for (const Problem& problem : Load(text).problems) {
+      bytes += problem.key.size() + problem.message.size();
+    }
+    EXPECT_LT(bytes, 1u << 20);
+  }
+}
+
 TEST(LoadConfigTest, ReadsEverythingOfAFullFile) {
   const LoadResult result = Load(R"(
 state_dir: /var/lib/boxkeeper/

@@ -156,7 +156,9 @@ class Builder : public YAML::EventHandler {
 
   void Mistake(int line, std::string message) {
     if (problems_->size() >= kYamlProblemsMax) throw Stop{};
-    problems_->push_back({.key = Path(), .message = std::move(message), .line = line});
+    constexpr size_t kPathBytesMax = 256;  // of keys that may be as long as the file
+    problems_->push_back(
+        {.key = Path().substr(0, kPathBytesMax), .message = std::move(message), .line = line});
   }
 
   void Count(size_t values, int line) {

@@ -168,6 +168,7 @@ std::string Encode(const HelloRequest& message) {
 
 bool Decode(std::string_view payload, HelloRequest* message) {
   *message = {};
+  message->protocol_version = 0;  // what was left out is zero, not this version
   return ForEachField(payload, [&](const Tlv& field) {
     if (field.tag == 1) message->protocol_version = static_cast<uint16_t>(field.Number());
     if (field.tag == 2) message->state_dir = field.String();

@@ -94,6 +94,12 @@ TEST(ProtocolTest, EveryMessageSurvivesTheWire) {
   ExpectRoundTrip(ExitedEvent{MakeInfo()});
 }
 
+TEST(ProtocolTest, AHelloWithoutAVersionHasNone) {
+  HelloRequest request;
+  ASSERT_TRUE(Decode("", &request));
+  EXPECT_EQ(request.protocol_version, 0);  // which the launcher refuses
+}
+
 TEST(ProtocolTest, ExitCodeAndSignalAreNeverConfused) {
   ExitRecord record;
   record.kind = EndKind::kExited;

@@ -14,6 +14,9 @@ namespace {
 
 constexpr size_t kWindowBytes = 256 * 1024;
 constexpr size_t kIndexRecordsPerRead = 2048;
+// An arrival after this is no time but damage: the end of the year 9999, the last that a record can
+// say.
+constexpr uint64_t kArrivalMaxMs = 253'402'300'799'999;
 // A text line this soon after an existing record takes that record's timestamp.
 constexpr int64_t kFollowsRecordUs = 2'000'000;
 
@@ -109,7 +112,7 @@ absl::StatusOr<bool> AirflowRenderer::NextRecord() {
     if (!more) return false;
     const auto parsed = base::ParseIndexRecord(std::string_view(index_).substr(index_at_));
     if (parsed && Wanted(FromSpool(parsed->stream))) {
-      const auto arrival = static_cast<int64_t>(parsed->arrival_unix_ms);
+      const auto arrival = static_cast<int64_t>(std::min(parsed->arrival_unix_ms, kArrivalMaxMs));
       if (!ended() && input_.now_ms > 0 && arrival <= input_.now_ms &&
           arrival > input_.now_ms - kSettleMs) {
         return false;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/testing/faulty_file_system.h"
@@ -285,6 +287,12 @@ TEST_F(LayoutAirflowTest, ASpoolShorterThanItsFinalSizeIsDataLoss) {
   input.stdout_bytes = 100;
   SpoolReader reader = Reader();
   EXPECT_TRUE(absl::IsDataLoss(CutPiece(reader, cursor_, input).status()));
+}
+
+TEST_F(LayoutAirflowTest, ADamagedArrivalDatesNothingBeyondTheYear9999) {
+  Out("one\n", std::numeric_limits<int64_t>::max());
+  const std::string piece = Piece(Ended());
+  EXPECT_TRUE(piece.starts_with("{\"timestamp\":\"9999-12-31T23:59:59.999000Z\"")) << piece;
 }
 
 TEST_F(LayoutAirflowTest, TheTextOfEachStreamCanBeReadBack) {

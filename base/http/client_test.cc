@@ -370,6 +370,17 @@ TEST_F(ClientTest, HeadAndInterimResponses) {
   EXPECT_EQ(server_->connections(), 1);
 }
 
+TEST_F(ClientTest, AConnectionThatSwitchedProtocolsIsNotKept) {
+  Serve([](const ReceivedRequest&) {
+    return Answer{
+        .pieces = {"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"}};
+  });
+  const auto reply = Get("/");
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->status, 101);
+  EXPECT_EQ(client().idle(), 0u);
+}
+
 TEST_F(ClientTest, RedirectsStayOnTheServer) {
   Serve([](const ReceivedRequest& request) {
     if (request.target == "/done") return Ok(request.method);

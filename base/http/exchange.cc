@@ -79,7 +79,9 @@ class Body final : public ResponseBody {
  private:
   void Finish() {
     std::unique_ptr<Connection> connection = std::move(connection_);
-    if (parser_->keep_alive() && connection->buffer().size() == 0) {
+    // After 101 the connection speaks something else.
+    const bool http = parser_->get().result_int() != kSwitchingProtocols;
+    if (http && parser_->keep_alive() && connection->buffer().size() == 0) {
       give_back_(std::move(connection));
     }
     give_back_ = nullptr;

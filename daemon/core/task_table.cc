@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,11 @@ constexpr size_t kNotesMax = 16;
 
 absl::Status Contradiction(Position position, const std::string& what) {
   return absl::DataLossError(absl::StrCat("record ", position, ": ", what));
+}
+
+// The generation after one of a record, whatever number stands there.
+Generation After(Generation generation) {
+  return generation < std::numeric_limits<Generation>::max() ? generation + 1 : generation;
 }
 
 }  // namespace
@@ -173,13 +179,17 @@ void TaskTable::AddToIndexes(std::string key_string, TaskRow& row) {
   if (!row.own_log_path.empty()) by_log_path_.emplace(row.own_log_path, &row);
   by_submission_.emplace(row.submission_id, &row);
   ++counts_[v1::TASK_STATE_QUEUED];
-  next_generation_ = row.generation + 1;
+  next_generation_ = After(row.generation);
 }
 
 absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition& transition) {
   ASSIGN_OR_RETURN(TaskRow * row, Require(transition.generation(), position));
+  const v1::TaskState state = transition.status().state();
+  if (!v1::TaskState_IsValid(state) || state == v1::TASK_STATE_UNSPECIFIED) {
+    return Contradiction(position, absl::StrCat("a state this version does not know: ", state));
+  }
   --counts_[row->state()];
-  if (!IsTerminal(row->state()) && IsTerminal(transition.status().state())) {
+  if (!IsTerminal(row->state()) && IsTerminal(state)) {
     row->end_position = position;
   }
   row->status = transition.status();
@@ -264,7 +274,7 @@ void TaskTable::ApplyAck(Position position, const rec::Ack& ack) {
 }
 
 void TaskTable::ApplyTombstone(Position position, const rec::Tombstone& tombstone) {
-  next_generation_ = std::max(next_generation_, tombstone.generation() + 1);
+  next_generation_ = std::max(next_generation_, After(tombstone.generation()));
   if (auto id = IdFromBytes(tombstone.submission_id()); id.ok()) {
     tombstone_by_submission_[base::SubmissionId{*id}] = position;
   }
@@ -274,7 +284,7 @@ void TaskTable::ApplyTombstone(Position position, const rec::Tombstone& tombston
 void TaskTable::ApplyMeta(Position position, const rec::Meta& meta) {
   meta_ = meta;
   meta_position_ = position;
-  next_generation_ = std::max(next_generation_, meta.generation_floor() + 1);
+  next_generation_ = std::max(next_generation_, After(meta.generation_floor()));
   folded_floor_ = std::max(folded_floor_, meta.folded_cursor_floor());
   // A stream that was there already may have a floor below the folded one.
   for (const auto& [owner, floor] : meta.cursor_floor()) Stream(owner).floor = floor;

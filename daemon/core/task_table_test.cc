@@ -212,6 +212,17 @@ TEST_F(TaskTableTest, RecordsThatContradictAreDataLoss) {
   EXPECT_EQ(table_.Apply(next_, rec::Record()).code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(TaskTableTest, AStateThatNobodyKnowsIsDataLoss) {
+  Accept(1, "a");
+  rec::Record record;
+  record.mutable_transition()->set_generation(1);
+  for (const int state : {-1, 0, 10, 1 << 30}) {
+    record.mutable_transition()->mutable_status()->set_state(static_cast<v1::TaskState>(state));
+    EXPECT_TRUE(absl::IsDataLoss(table_.Apply(next_, record))) << state;
+  }
+  EXPECT_EQ(table_.count(v1::TASK_STATE_QUEUED), 1);
+}
+
 TEST_F(TaskTableTest, AQueuedTaskTakesLessThanTwoKiB) {
   constexpr int kTasks = 20'000;
   rec::Record record;

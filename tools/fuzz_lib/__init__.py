@@ -1,0 +1,1 @@
+"""tools/fuzz: builds the fuzz targets of tests/fuzz with libFuzzer and runs them."""
