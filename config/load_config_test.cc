@@ -195,7 +195,7 @@ TEST(LoadConfigTest, EachMistakeIsFoundAtItsPlace) {
 
 // Both found by tests/fuzz.
 TEST(LoadConfigTest, AMistakeIsOneLineWhateverTheKeyIs) {
-  ExpectMistake("\"a\\nb\\e[2J\": 1", "b.yaml:1: a?b?[2J: unknown key");
+  ExpectMistake("\"a\\nb\\e[2J\": 1", "b.yaml:1: 'a?b?[2J': unknown key");
   ExpectMistake("log: {level: \"\\\a\"}", "malformed YAML");
   for (const std::string& message : Load("\"\\\n\"").Messages()) {
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;

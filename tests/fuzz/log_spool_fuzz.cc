@@ -87,7 +87,7 @@ std::shared_ptr<Redactor> MakeRedactor(Input& input) {
 void CheckAnySpool(Input& input) {
   base::FaultyFileSystem files;
   Require(files.MakeDirectories("/spool/t", 0700).ok(), "a directory");
-  const SpoolFiles spool = SpoolFilesIn("/spool/t");
+  const SpoolFiles spool("/spool/t");
   const auto redactor = MakeRedactor(input);
   AirflowRenderer::Input how{.accepted_at_ms = kStart, .target_bytes = 200};
   const uint8_t flags = input.Byte();
@@ -102,9 +102,9 @@ void CheckAnySpool(Input& input) {
     files.SetContent("/spool/t/stdout.drop", base::EncodeDropRecord(drop));
   }
   if (flags & 4) files.SetContent("/spool/t/stderr.drop", std::string(input.Take(40)));
-  files.SetContent(spool.stdout_path, input.LongText());
-  files.SetContent(spool.stderr_path, input.LongText());
-  files.SetContent(spool.index_path, std::string(input.Rest()));
+  files.SetContent(spool.stdout_path(), input.LongText());
+  files.SetContent(spool.stderr_path(), input.LongText());
+  files.SetContent(spool.index_path(), std::string(input.Rest()));
   SpoolReader reader(files, spool, redactor);
   for (uint64_t offset = 0; offset < 400; offset += 50) {
     const auto slice = reader.ReadAt(Stream::kStdout, offset, 60, how.stdout_bytes);

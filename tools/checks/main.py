@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tools.checks import arrows, bazel, bench, end_to_end, lint, step, text
+from tools.checks import arrows, bazel, bench, end_to_end, fuzzing, lint, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _BENCH = "//bench:all"
@@ -41,6 +41,7 @@ def _whole(full):
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
+        yield lambda: fuzzing.run(60)
         yield lambda: bazel.build(_BINARIES, "asan")
         sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
         for folder in ("tests/e2e", "tests/crash"):

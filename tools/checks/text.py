@@ -15,8 +15,12 @@ _BINARY = (".png", ".db", ".gz", ".wal")
 _LONG = 500
 
 
+# Inputs of fuzz targets: any bytes.
+_CORPUS = "tests/fuzz/corpus/"
+
+
 def _texts(paths):
-    return [p for p in paths if not p.endswith(_BINARY)]
+    return [p for p in paths if not p.endswith(_BINARY) and not p.startswith(_CORPUS)]
 
 
 def _is_test(path):
