@@ -14,6 +14,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace boxkeeper::config {
 namespace {
 
@@ -63,6 +65,15 @@ Value PlainScalar(const std::string& text) {
     value.kind = Kind::kText;
   }
   return value;
+}
+
+// Bytes in front of the first that is no UTF-8.
+size_t ValidUtf8Bytes(std::string_view text) {
+  size_t at = 0;
+  for (size_t length = 1; length > 0 && at < text.size(); at += length) {
+    length = base::Utf8Length(text.substr(at));
+  }
+  return at;
 }
 
 size_t CountValues(const Value& value) {
@@ -280,6 +291,15 @@ Value ParseYaml(const std::string& text, std::vector<Problem>* problems) {
                                     " bytes; at most " + std::to_string(kYamlBytesMax) +
                                     " are allowed",
                          .line = 1});
+    return empty;
+  }
+  // yaml-cpp lets any bytes through.
+  const size_t valid = ValidUtf8Bytes(text);
+  if (valid < text.size()) {
+    const auto lines = std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(valid), '\n');
+    problems->push_back({.key = "",
+                         .message = "is not valid UTF-8; allowed: UTF-8 text",
+                         .line = static_cast<int>(lines) + 1});
     return empty;
   }
   std::istringstream stream(text);

@@ -99,6 +99,7 @@ TEST(YamlValueTest, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(Problems("a: *nowhere"), ElementsAre(HasSubstr("1  malformed YAML")));
   EXPECT_THAT(Problems("a: 1\nb: [\n"), ElementsAre(HasSubstr("malformed YAML")));
   EXPECT_THAT(Problems("a: 'x"), ElementsAre(HasSubstr("malformed YAML")));
+  EXPECT_THAT(Problems("a: 1\nb: \xff\n"), ElementsAre(HasSubstr("2  is not valid UTF-8")));
 }
 
 TEST(YamlValueTest, HugeMapsAreReadInTime) {

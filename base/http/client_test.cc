@@ -9,9 +9,9 @@
 #include <fstream>
 #include <optional>
 
+#include "base/http/testing/client_fixture.h"
 #include "base/http/testing/fake_http_server.h"
 #include "base/http/testing/test_certificate.h"
-#include "base/task_group.h"
 #include "base/testing/fake_clock.h"
 
 namespace boxkeeper::base::http {
@@ -20,78 +20,6 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-const seconds kRealTimeMax{20};
-
-class ClientTest : public ::testing::Test {
- protected:
-  ~ClientTest() override {
-    asio::post(loop_, [this] { group_.Cancel(); });
-    clock_.RunUntilIdle();
-  }
-
-  void Serve(FakeHttpServer::Handler handler, FakeHttpServer::Options options = {}) {
-    server_.emplace(loop_, std::move(handler), std::move(options));
-    if (options_.base.origin.host.empty()) options_.base = *ParseBaseUrl(server_->url());
-  }
-  Client& client() {
-    if (client_ == nullptr) {
-      auto made = Client::Create({clock_, loop_.get_executor()}, options_);
-      EXPECT_TRUE(made.ok()) << made.status();
-      client_ = *std::move(made);
-    }
-    return *client_;
-  }
-
-  // Runs the loop, with real sockets and virtual time, until the condition holds.
-  template <typename Condition>
-  void RunUntil(Condition condition) {
-    const auto until = std::chrono::steady_clock::now() + kRealTimeMax;
-    while (!condition()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), until) << "the condition did not come true";
-      loop_.restart();
-      loop_.run_one_for(milliseconds(10));
-    }
-  }
-
-  struct Call {
-    std::optional<absl::StatusOr<Reply>> reply;
-  };
-  // Begins a Fetch; the reply is there when `reply` has a value.
-  std::shared_ptr<Call> Begin(Request request, size_t max = 1 << 20) {
-    auto call = std::make_shared<Call>();
-    auto shared = std::make_shared<Request>(std::move(request));
-    Client* target = &client();
-    group_.Spawn("fetch", [call, shared, target, max]() -> asio::awaitable<void> {
-      auto reply = co_await target->Fetch(std::move(*shared), max);
-      call->reply = std::move(reply);
-    });
-    return call;
-  }
-  absl::StatusOr<Reply> Fetch(Request request, size_t max = 1 << 20) {
-    auto call = Begin(std::move(request), max);
-    RunUntil([&] { return call->reply.has_value(); });
-    return call->reply.value_or(absl::InternalError("no reply"));
-  }
-  absl::StatusOr<Reply> Get(std::string target) {
-    Request request;
-    request.target = std::move(target);
-    return Fetch(std::move(request));
-  }
-  static Request Post(std::string body) {
-    Request request;
-    request.method = "POST";
-    request.body = std::move(body);
-    return request;
-  }
-
-  asio::io_context loop_;
-  FakeClock clock_{loop_};
-  ClientOptions options_;
-  std::optional<FakeHttpServer> server_;
-  std::unique_ptr<Client> client_;
-  TaskGroup group_{clock_, loop_.get_executor()};
-};
 
 std::string Chunk(const std::string& data) {
   char size[16];

@@ -29,6 +29,8 @@ constexpr size_t kSmallBytes = 256 * 1024;
 // How long to look for an answer to a request that could not be written to its end.
 constexpr milliseconds kEarlyAnswer{1'000};
 constexpr int kSwitchingProtocols = 101;
+// Interim responses to one request; more are no information but a way to keep us busy.
+constexpr int kInterimMax = 32;
 
 BootTime Soonest(Clock& clock, BootTime deadline, milliseconds timeout) {
   return std::min(deadline, clock.Boot() + timeout);
@@ -197,7 +199,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Parser>>> ReadHeader(Connection& 
                                                                     bool is_head,
                                                                     size_t header_bytes_max,
                                                                     BootTime deadline) {
-  for (;;) {
+  for (int interim = 0; interim <= kInterimMax; ++interim) {
     auto parser = std::make_unique<Parser>();
     parser->header_limit(static_cast<std::uint32_t>(header_bytes_max));
     parser->body_limit(boost::none);
@@ -212,6 +214,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<Parser>>> ReadHeader(Connection& 
     const unsigned code = parser->get().result_int();
     if (code == kSwitchingProtocols || code >= 200) co_return parser;
   }
+  co_return absl::UnavailableError("response: too many interim responses");
 }
 
 Response MakeResponse(const Parser& parser) {
@@ -229,6 +232,8 @@ asio::awaitable<absl::StatusOr<Response>> Perform(Clock& clock,
                                                   std::unique_ptr<Connection> connection,
                                                   Request& request, ExchangeOptions options,
                                                   GiveBack give_back) {
+  // A chunk's extensions and the trailer have no bound of their own.
+  connection->buffer().max_size(options.header_bytes_max + kPieceBytes);
   Sender sender(clock, *connection, request, options);
   const absl::Status sent = co_await sender.Send();
   BootTime deadline = Soonest(clock, request.deadline, options.timeouts.headers);
