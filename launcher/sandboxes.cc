@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/core/proc.h"
+#include "base/fault_points.h"
 #include "launcher/supervisor.h"
 
 namespace boxkeeper::launcher {
@@ -74,6 +75,7 @@ Failure Sandboxes::Create(const CreateRequest& request, CreateReply* reply) {
   if (const int error = directories_.Create(record); error != 0) {
     return {ErrorCode::kResource, Describe("create sandbox", error)};
   }
+  base::Failpoint("launcher.create.recorded");
   SandboxInfo& info = sandboxes_[request.id].info;
   info.id = record.id;
   info.name = record.name;
@@ -132,6 +134,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
                                     base::Durability::kProcessCrash)) {
     return {ErrorCode::kResource, Describe("write started record", error)};
   }
+  base::Failpoint("launcher.start.recorded");
   const pid_t pid = fork();
   if (pid == 0) {
     arguments.memfd = std::move(memfd);
@@ -145,6 +148,7 @@ Failure Sandboxes::Fork(Sandbox& sandbox, const StartRequest& request, base::Uni
     unlinkat(arguments.directory.get(), kStartedFile, 0);
     return {ErrorCode::kResource, Describe("fork", error)};
   }
+  base::Failpoint("launcher.start.forked");
   info.exec_id = request.exec_id;
   info.state = SandboxState::kStarting;
   info.supervisor_pid = static_cast<uint32_t>(pid);
@@ -294,6 +298,7 @@ void Sandboxes::OnNotices() {
 }
 
 void Sandboxes::OnStarted(Sandbox& sandbox, const PidRecord& record) {
+  base::Failpoint("launcher.start.noticed");
   TakePid(sandbox, record);
   for (const auto& [done, repeated] : std::exchange(sandbox.starts, {})) {
     done({}, {.repeated = repeated, .info = sandbox.info});

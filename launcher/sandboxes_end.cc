@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/core/proc.h"
+#include "base/fault_points.h"
 #include "launcher/cgroup/group.h"
 #include "launcher/process_tree.h"
 #include "launcher/sandboxes.h"
@@ -167,6 +168,7 @@ void Sandboxes::End(Sandbox& sandbox, const ExitRecord& exit, bool write) {
       journal_.Line("exit record", "sandbox=" + info.id + " error=" + std::strerror(error));
     }
   }
+  base::Failpoint("launcher.end.known");
   if (!write) SyncLater(info.id);
   // A supervisor removes its groups itself; one that was lost could not.
   if (write) SandboxGroup::Find(options_.cgroups, options_.group_prefix + info.id).Remove();
@@ -245,6 +247,7 @@ void Sandboxes::Remove(Sandbox& sandbox) {
     }
     return;
   }
+  base::Failpoint("launcher.destroy.retired");
   const auto supervisor = static_cast<pid_t>(sandbox.info.supervisor_pid);
   const bool recyclable = fenced && !sandbox.adopted;
   sandboxes_.erase(id);

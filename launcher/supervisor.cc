@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/core/proc.h"
+#include "base/fault_points.h"
 #include "launcher/process_tree.h"
 #include "launcher/supervision.h"
 
@@ -48,6 +49,7 @@ void Supervisor::OnInitReport() {
 }
 
 void Supervisor::OnMainEnded(int wait_status) {
+  base::Failpoint("supervisor.command_ended");
   main_reaped_ = true;
   exit_.kind = EndKind::kExited;
   exit_.wait_status = wait_status;

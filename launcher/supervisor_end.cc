@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/core/proc.h"
+#include "base/fault_points.h"
 #include "launcher/supervision.h"
 
 namespace boxkeeper::launcher {
@@ -103,6 +104,7 @@ bool Supervisor::DirectoryIsRemoved() const {
 // a lie by omission. Where no record can be, the notice alone tells the end, and a launcher that
 // misses it that we are gone.
 void Supervisor::WriteExitRecord() {
+  base::Failpoint("supervisor.before_exit_record");
   const std::string bytes = EncodeRecord(exit_);
   if (!exit_file_.valid()) ReserveExitRecord();
   const bool written = exit_file_.valid() &&
@@ -110,6 +112,7 @@ void Supervisor::WriteExitRecord() {
                            static_cast<ssize_t>(bytes.size()) &&
                        renameat(place_.directory, kExitBeside, place_.directory, kExitFile) == 0;
   if (written || DirectoryIsRemoved()) {
+    base::Failpoint("supervisor.after_exit_record");
     Notify(NoticeKind::kExited, bytes);
     finished_ = true;
     return;

@@ -14,6 +14,7 @@
 #include "base/core/bytes.h"
 #include "base/core/file_io.h"
 #include "base/core/proc.h"
+#include "base/fault_points.h"
 #include "launcher/isolation/bubblewrap.h"
 #include "launcher/spawn.h"
 #include "launcher/supervision.h"
@@ -40,6 +41,7 @@ bool Supervisor::ReadSpec(LaunchSpec* spec, std::string* error) {
 }
 
 bool Supervisor::Prepare(std::string* error) {
+  base::Failpoint("supervisor.begun");
   LaunchSpec spec;
   const bool prepared = ReadSpec(&spec, error) && WatchEverything(error) &&
                         FindUser(spec.user, error) && spool_.Open(spec, error) &&
@@ -177,6 +179,7 @@ void Supervisor::FindInside() {
 // The launcher, whose client waits, hears of the start first; it can do without the start times in
 // ticks, which only a later launcher needs.
 void Supervisor::OnStarted() {
+  base::Failpoint("supervisor.spawned");
   exit_.started_unix_ns = base::UnixNs();
   exit_.started_boot_ns = Now();
   exit_.user_code_started = UserCodeStarted::kYes;
@@ -196,7 +199,9 @@ void Supervisor::OnStarted() {
   if (const auto stat = base::ReadProcStat(getpid())) {
     record.supervisor_start_ticks = stat->start_ticks;
   }
+  base::Failpoint("supervisor.start_told");
   WriteRecord(place_.directory, kPidFile, record, base::Durability::kProcessCrash);
+  base::Failpoint("supervisor.pid_recorded");
   ReserveExitRecord();
   for (size_t i = 0; i < Spool::kStreams; ++i) WatchStream(i);
   if (run_timeout_ms_ > 0) {

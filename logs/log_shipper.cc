@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "base/task_group.h"
@@ -287,8 +288,10 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     auto piece = co_await RunOn(real_.pool, std::move(print));
     CO_RETURN_IF_ERROR(piece.status());
     if (piece->size > 0) {
+      base::Failpoint("log.before_exit_record");
       absl::Status put = co_await real_.store.Put(*std::move(piece));
       CO_RETURN_IF_ERROR(put);
+      base::Failpoint("log.after_exit_record");
     }
     log.exit_record_stored = true;
     co_return absl::OkStatus();

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
@@ -104,6 +105,7 @@ class AirflowTurn {
     *record.mutable_cursor_to() = cut->to;
     absl::Status journalled = co_await deps_.journal.Record(record);
     CO_RETURN_IF_ERROR(journalled);
+    base::Failpoint("piece.cut");
     progress_.cut = std::make_unique<store::v1::LogRecord>(std::move(record));
     progress_.bytes = std::move(cut->content);
     co_return cut->all_rendered;
@@ -117,7 +119,9 @@ class AirflowTurn {
                 .size = CutBytes(),
                 .sha256 = cut.sha256()};
     piece.open = PieceOpener(Reader(), cut.cursor_from(), input, progress_.bytes);
+    base::Failpoint("piece.before_put");
     absl::Status put = co_await deps_.store.Put(std::move(piece));
+    base::Failpoint("piece.after_put");
     // The renderer says so when bytes of the piece were dropped meanwhile.
     if (absl::IsAborted(put)) put = absl::DataLossError(std::string(put.message()));
     co_return put;
@@ -128,6 +132,7 @@ class AirflowTurn {
     record.set_confirmed(true);
     absl::Status journalled = co_await deps_.journal.Record(std::move(record));
     CO_RETURN_IF_ERROR(journalled);
+    base::Failpoint("piece.confirmed");
     const store::v1::LogCursor& from = progress_.cut->cursor_from();
     const store::v1::LogCursor& to = progress_.cut->cursor_to();
     turn_.stored_bytes += static_cast<uint64_t>(to.stdout_line() - from.stdout_line() +

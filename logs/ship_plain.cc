@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/status_macros.h"
 #include "logs/layout_plain.h"
 #include "logs/log_path.h"
@@ -53,6 +54,7 @@ class PlainTurn {
   asio::awaitable<absl::Status> Finish() {
     if (progress_.position == 0) co_return absl::OkStatus();
     absl::Status synced = co_await deps_.store.Sync(name_, Place());
+    base::Failpoint("log.after_sync");
     if (!synced.ok()) StartAgain(synced);
     co_return synced;
   }
@@ -91,8 +93,10 @@ class PlainTurn {
     }
     const uint64_t size = slice->data.size();
     turn_.redacted += slice->redacted;
+    base::Failpoint("log.before_write");
     absl::Status written = co_await deps_.store.WriteAt(name_, Place(), std::move(slice->data));
     CO_RETURN_IF_ERROR(written);
+    base::Failpoint("log.after_write");
     progress_.position += size;
     turn_.stored_bytes += size;
     co_return true;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/core/crc32c.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "store/wal_scan.h"
@@ -126,7 +127,9 @@ absl::Status SqliteLog::CreateDatabase() {
     if (vfs_.wal_bytes() > 0) return vfs_.TakeNoSpace();  // the checkpoint was not complete
   }
   RETURN_IF_ERROR(RemoveIfThere(fs_, path + "-wal"));
+  base::Failpoint("store.before_rename");
   RETURN_IF_ERROR(fs_.Rename(path, options_.path));
+  base::Failpoint("store.created");
   return fs_.SyncDir(directory_);
 }
 
@@ -260,8 +263,10 @@ absl::Status SqliteLog::Commit(const Batch& batch) {
 }
 
 absl::Status SqliteLog::TryCommit(const Batch& batch) {
+  base::Failpoint("commit.before_write");
   auto summary = WriteBatch(batch);
   if (summary.ok()) {
+    base::Failpoint("commit.after_sync");
     vfs_.TransactionCommitted();
     summary_ = *summary;
     return absl::OkStatus();
@@ -365,6 +370,7 @@ absl::StatusOr<std::string> SqliteLog::Read(Position position) {
 absl::Status SqliteLog::Checkpoint() {
   RETURN_IF_ERROR(vfs_.failure());
   if (vfs_.wal_bytes() == 0) return absl::OkStatus();
+  base::Failpoint("checkpoint.begun");
   int code =
       sqlite3_wal_checkpoint_v2(db_->get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   if (code == SQLITE_OK) return absl::OkStatus();

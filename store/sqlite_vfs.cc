@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/fault_points.h"
 #include "base/status_macros.h"
 
 namespace boxkeeper::store {
@@ -147,6 +148,7 @@ class WalFile final : public DbFile {
 
   int Truncate(uint64_t size) override {
     gathered_.clear();
+    base::Failpoint("checkpoint.before_truncate");
     int code = DbFile::Truncate(size);
     if (code != SQLITE_OK) return code;
     size_ = size;
@@ -159,6 +161,7 @@ class WalFile final : public DbFile {
 
   int Sync() override {
     int code = Flush();
+    base::Failpoint("commit.before_sync");
     return code == SQLITE_OK ? DbFile::Sync() : code;
   }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/backoff.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/core/engine.h"
 
@@ -21,6 +22,7 @@ void Engine::Cleanup(SandboxRow& sandbox) {
     rec::SandboxRecord record = sandbox.record;
     record.set_state(rec::SandboxRecord::CLEANUP);
     WriteSandbox(std::move(record));
+    base::Failpoint("sandbox.cleanup_intended");
   }
   journal_.WhenSynced([this, id] {
     SandboxRow* row = table_.FindSandbox(id);
@@ -76,8 +78,10 @@ asio::awaitable<absl::Status> Engine::DestroyOnce(ProviderState& provider, Destr
     handle = found->handle();
   }
   CallScope call(calls_);
+  base::Failpoint("destroy.before_call");
   absl::Status destroyed =
       co_await provider.provider->Destroy(std::move(handle), CallDeadline(provider));
+  base::Failpoint("destroy.after_answer");
   NoteCall(provider, "destroy", destroyed);
   co_return destroyed;
 }

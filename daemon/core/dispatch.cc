@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/task_key.h"
 #include "daemon/core/engine.h"
@@ -229,6 +230,7 @@ asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base
     CallScope call(calls_);
     // Each answer frees its place at once: one that hangs does not hold the others'.
     auto done = [this, asked, &provider](size_t i, pb::CreateOutcome outcome) {
+      base::Failpoint("create.after_answer");
       --provider.creates_in_flight;
       absl::Status status;
       if (outcome.has_error()) status = providers::MakeError(outcome.error());
@@ -239,6 +241,7 @@ asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base
       FlushBatches(provider);
     };
     const base::BootTime deadline = deps_.clock.Boot() + options_.create_timeout;
+    base::Failpoint("create.before_call");
     co_await provider.provider->Create(std::move(requests), deadline, std::move(done));
   }
   --provider.batches_in_flight;

@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 
 namespace boxkeeper::daemon {
@@ -136,6 +137,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
   const bool suppressed = status.has_stop() && status.stop().suppress_events();
   transition.set_event(suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_STATE);
   Write(record);
+  base::Failpoint(EventName(event).data());
 
   if (!suppressed) ++deps_.metrics.events;
   const int slots = static_cast<int>(IsActive(*to)) - static_cast<int>(IsActive(from));
@@ -199,6 +201,7 @@ void Engine::ForgetSandbox(SandboxRow& sandbox) {
   *gone.mutable_sandbox() = sandbox.record;
   gone.mutable_sandbox()->set_state(rec::SandboxRecord::GONE);
   CHECK(table_.Apply(0, gone).ok());
+  base::Failpoint("sandbox.forgotten");
   TaskRow* row = table_.Find(generation);
   if (row != nullptr && IsTerminal(row->state()) && !row->status.fenced()) {
     Amend(*row, v1::EVENT_TYPE_UNSPECIFIED,

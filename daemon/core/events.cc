@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
 
@@ -172,6 +173,7 @@ asio::awaitable<absl::StatusOr<v1::AckEventsResponse>> Engine::AckEvents(
     record.mutable_ack()->set_owner(request.owner());
     record.mutable_ack()->set_position(*position);
     Write(record);
+    base::Failpoint("ack.recorded");
   }
   co_await Durable();
   co_return v1::AckEventsResponse();
@@ -203,6 +205,7 @@ asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> Engine::AdoptTasks(
     change.set_at_ms(NowMs());
     Write(record);                          // tells the new owner
     if (!old_owner.empty()) Write(record);  // tells the old one
+    base::Failpoint("adopt.recorded");
     NotifyChanged(row->generation);
   }
   for (size_t i = 0; i < found.size(); ++i) {

@@ -7,6 +7,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/fault_points.h"
+
 namespace boxkeeper::daemon {
 namespace asio = boost::asio;
 namespace {
@@ -75,7 +77,9 @@ asio::awaitable<void> Journal::CommitLoop() {
     Pending pending = std::exchange(open_, Pending{});
     ++open_batch_;
     if (!pending.batch.empty()) {
+      base::Failpoint("batch.taken");
       absl::Status status = co_await CommitUntilSpace(pending.batch);
+      base::Failpoint("batch.committed");
       if (!status.ok()) {
         failed_ = true;
         fatal_(std::move(status));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "daemon/core/engine.h"
@@ -74,6 +75,7 @@ void Engine::OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome&
   record.set_handle(outcome.handle());
   record.set_state(rec::SandboxRecord::READY);
   WriteSandbox(std::move(record));
+  base::Failpoint("sandbox.ready");
   sandbox = table_.FindSandbox(id);
   if (!wanted) return Cleanup(*sandbox);
   // Handed over: the next start goes on from the handle.

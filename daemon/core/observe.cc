@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/core/engine.h"
 
@@ -60,6 +61,7 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
   const auto verified = deps_.naming.Verify(hint.sandbox_name, {}, provider.name);
   SandboxRow* sandbox = verified.has_value() ? table_.FindSandbox(verified->id) : nullptr;
   if (sandbox == nullptr) return;
+  base::Failpoint("hint.received");
   if (hint.view != nullptr) return Observe(*sandbox, *hint.view);
   const base::SandboxId id = sandbox->id;
   SpawnInspect(id);
@@ -81,6 +83,7 @@ asio::awaitable<absl::StatusOr<pb::SandboxView>> Engine::Look(ProviderState& pro
   const base::BootTime deadline = CallDeadline(provider);
   absl::StatusOr<pb::SandboxView> view =
       co_await provider.provider->Inspect(std::move(handle), deadline);
+  base::Failpoint("inspect.after_answer");
   --provider.looks_in_flight;
   provider.look_ended->NotifyAll();
   NoteCall(provider, "inspect", view.status());

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "daemon/core/engine.h"
@@ -29,6 +30,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
   };
   absl::Status loaded = deps_.store.Load(visit);
   if (!loaded.ok()) co_return loaded;
+  base::Failpoint("recover.loaded");
   const rec::Meta& meta = table_.meta();
   if (!meta.deployment_id().empty() && meta.deployment_id() != options_.deployment_id) {
     co_return absl::FailedPreconditionError(absl::StrCat(
@@ -43,6 +45,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
   WriteMeta();
   // The epoch is durable before any provider hears of it.
   co_await Durable();
+  base::Failpoint("recover.epoch_synced");
   for (const auto& [id, sandbox] : table_.sandboxes()) {
     if (ProviderState* provider = FindProvider(sandbox->record.provider())) ++provider->sandboxes;
   }
@@ -61,6 +64,7 @@ asio::awaitable<absl::Status> Engine::Start() {
   std::vector<Generation> all;
   for (const auto& [generation, row] : table_.tasks()) all.push_back(generation);
   for (const Generation generation : all) Resume(*table_.Find(generation));
+  base::Failpoint("recover.resumed");
   for (auto& [name, provider] : providers_) {
     Spawn("poll " + name, [this, &provider] { return PollLoop(provider); });
   }
@@ -113,6 +117,7 @@ asio::awaitable<void> Engine::OpenProvider(ProviderState& provider) {
     base::LogWarning("provider not open", {{"provider", provider.name}, {"error", opened}});
     co_return;
   }
+  base::Failpoint("provider.opened");
   provider.opened = true;
   provider.provider->OnHint(
       [this, &provider](const providers::ProviderHint& hint) { OnHint(provider, hint); });
@@ -201,6 +206,7 @@ asio::awaitable<void> Engine::ResumeStarting(base::SandboxId id, Generation gene
 
 asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {
   stopping_ = true;
+  base::Failpoint("hand_over.begun");
   for (auto& [name, provider] : providers_) provider.poll_now->NotifyAll();
   events_changed_->NotifyAll();
   for (auto& [generation, list] : waiters_) {
@@ -212,9 +218,11 @@ asio::awaitable<void> Engine::HandOver(base::BootTime deadline) {
     absl::Status waited = co_await calls_->changed.Wait(deadline);
     if (!waited.ok()) break;
   }
+  base::Failpoint("hand_over.calls_returned");
   group_.Cancel();
   absl::Status joined = co_await group_.Join(deps_.clock.Boot() + kJoinMargin);
   base::LogIfError(joined, "the next start takes up what was left");
+  base::Failpoint("hand_over.joined");
   // What is attested from here on is the next start's to hear.
   for (auto& [name, provider] : providers_) provider.provider->OnHint(nullptr);
   timers_.Stop();
@@ -300,7 +308,9 @@ asio::awaitable<absl::Status> Engine::RecordLog(rec::LogRecord record) {
   rec::Record wrapped;
   *wrapped.mutable_log() = std::move(record);
   Write(wrapped);
+  base::Failpoint("log_record.written");
   co_await Durable();
+  base::Failpoint("log_record.synced");
   co_return absl::OkStatus();
 }
 
@@ -310,6 +320,7 @@ void Engine::LogComplete(Generation generation) {
   const bool suppressed = row->status.has_stop() && row->status.stop().suppress_events();
   Amend(*row, suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_LOG_COMPLETE,
         [](rec::TaskStatus& status) { status.set_log_complete(true); });
+  base::Failpoint("log.complete");
   if (!suppressed) ++deps_.metrics.events;
   if (IsTerminal(row->state())) EraseSecrets(*row);
 }

@@ -1,6 +1,7 @@
 // Compaction: results that were kept long enough become tombstones, tombstones end too.
 #include <utility>
 
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/core/engine.h"
 
@@ -85,6 +86,7 @@ void Engine::Compact(TaskRow& row) {
   const std::string owner = row.owner->name;
   table_.Remove(row);
   FoldStream(owner);
+  base::Failpoint("compact.recorded");
   if (log_port_ != nullptr) {
     journal_.WhenSynced([this, id] { log_port_->Forget(id); });
   }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/core/engine.h"
 
@@ -78,7 +79,9 @@ asio::awaitable<bool> Engine::StartOnce(Generation generation, pb::LaunchRequest
   pb::StartOutcome outcome;
   {
     CallScope call(calls_);
+    base::Failpoint("start.before_call");
     outcome = co_await provider->provider->Start(handle, std::move(launch), deadline);
+    base::Failpoint("start.after_answer");
   }
   const absl::Status status =
       outcome.has_error() ? providers::MakeError(outcome.error()) : absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
@@ -138,8 +139,10 @@ asio::awaitable<void> Engine::SignalStopped(base::SandboxId id, Generation gener
   if (stopping.signalled && !harsher && !again) co_return;
   std::string handle = sandbox->record.handle();
   CallScope call(calls_);
+  base::Failpoint("signal.before_call");
   absl::Status sent =
       co_await provider->provider->Signal(std::move(handle), request, CallDeadline(*provider));
+  base::Failpoint("signal.after_answer");
   NoteCall(*provider, "signal", sent);
   // Where there is no signal, the fence and the destruction are left.
   stopping.signalled = sent.ok() || absl::IsUnimplemented(sent);
@@ -162,7 +165,9 @@ asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation genera
   if (sandbox == nullptr) co_return true;
   ProviderState* provider = FindProvider(sandbox->record.provider());
   const std::string handle = sandbox->record.handle();
+  base::Failpoint("fence.before_call");
   absl::Status fenced = co_await provider->provider->Fence(handle, CallDeadline(*provider));
+  base::Failpoint("fence.after_answer");
   NoteCall(*provider, "fence", fenced);
   if (!fenced.ok()) {
     const bool patient = !stopping.forced_at || now - *stopping.forced_at < kDestroyAfter;

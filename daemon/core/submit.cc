@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
@@ -81,7 +82,11 @@ void Engine::Submit(std::vector<PackedTask> items,
     *response->add_results() = std::move(result);
   }
   // A duplicate's answer waits too: it tells of a task that may not be durable yet.
-  journal_.WhenSynced([response, done = std::move(done)] { done(std::move(*response)); });
+  journal_.WhenSynced([response, done = std::move(done)] {
+    base::Failpoint("submit.before_answer");
+    done(std::move(*response));
+    base::Failpoint("submit.after_answer");
+  });
 }
 
 v1::SubmitResult Engine::SubmitOne(PackedTask& item) {
@@ -146,6 +151,7 @@ v1::SubmitResult Engine::Accept(PackedTask& item, const TaskRow* live, TaskRow* 
             .Admit(position, {decision, item.submission_id, std::move(item.digest),
                               std::move(item.facts), std::move(item.accepted)})
             .ok());
+  base::Failpoint("submit.accepted");
   TaskRow& row = *table_.Find(decision.generation);
   if (!item.sealed_box.empty()) {
     rec::Record sealed;

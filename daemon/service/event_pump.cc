@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fault_points.h"
 #include "daemon/service/request_checks.h"
 #include "daemon/service/wire.h"
 
@@ -29,7 +30,9 @@ awaitable<absl::Status> PumpEvents(TaskApi& api, v1::WatchEventsRequest request,
     std::vector<v1::WatchEventsResponse> messages =
         SplitEvents(*std::move(batch), kMessageBytesMax);
     for (v1::WatchEventsResponse& message : messages) {
+      base::Failpoint("event.before_send");
       connected = connected && co_await call.Write(std::move(message));
+      base::Failpoint("event.after_send");
     }
   }
   co_return absl::OkStatus();

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/real_clock.h"
 #include "base/status_macros.h"
@@ -163,6 +164,7 @@ awaitable<void> Daemon::HandOver() {
   co_await core_->HandOver(clock_->Boot() + kHandOverLimit);
   absl::Status shipped = co_await logs_->Stop(clock_->Boot() + kLogStopLimit);
   base::LogIfError(shipped, "the next start ships the rest");
+  base::Failpoint("hand_over.logs_stopped");
   co_await CloseListeners();
   base::LogInfo("handed over");
   Finish(EXIT_SUCCESS);

@@ -1,0 +1,81 @@
+"""Which fault point kills in which scenario. test_failpoints.py runs them all and holds this table against the source.
+
+A fault point may be a path "a>b>c": it kills at the first `c` after the first `b` after the first `a`. A commit's points
+alone would name any commit; behind a transition and `batch.taken` they name the one that carries it."""
+
+from tests.faults import scenarios
+
+# The moments of a transition's life; the fourth is its effect in the world, see _TRANSITIONS.
+_MOMENTS = {"before the write": "", "after the write": ">batch.taken>commit.before_sync", "after the sync": ">batch.taken>commit.after_sync"}
+
+# Move -> (scenario that makes it, the fault point right after its effect).
+_TRANSITIONS = {
+    "submit.accepted": (scenarios.zero, "submit.after_answer"),
+    "kDispatched": (scenarios.zero, "create.after_answer"),
+    "sandbox.ready": (scenarios.zero, "start.after_answer"),
+    "kStartIntended": (scenarios.zero, "start.after_answer"),
+    "kStartAttested": (scenarios.nonzero, "event.after_send"),
+    "kStartFailed": (scenarios.start_failed, "destroy.after_answer"),
+    "kExitedZero": (scenarios.zero, "destroy.after_answer"),
+    "kExitedNonZero": (scenarios.nonzero, "destroy.after_answer"),
+    "kStopRequested": (scenarios.cancel_running, "signal.after_answer"),
+    "kStopped": (scenarios.cancel_running, "destroy.after_answer"),
+    "kCancelled": (scenarios.cancel_queued, "event.after_send"),
+    "kExpired": (scenarios.expired, "event.after_send"),
+    "kExecutionLost": (scenarios.execution_lost, "destroy.after_answer"),
+    "kAbandoned": (scenarios.abandoned, "destroy.after_answer"),
+    "kCreateFatal": (scenarios.provider_gone, "event.after_send"),
+    "kTimeoutFenced": (scenarios.timeout_seen_by_the_daemon, "destroy.after_answer"),
+    "sandbox.cleanup_intended": (scenarios.zero, "destroy.after_answer"),
+    "sandbox.forgotten": (scenarios.zero, "batch.committed"),
+    "log.complete": (scenarios.zero, "event.after_send"),
+    "ack.recorded": (scenarios.owners, "batch.committed"),
+    "adopt.recorded": (scenarios.owners, "event.after_send"),
+    "compact.recorded": (scenarios.compacted, "batch.committed"),
+}
+
+# The others, once each.
+_SINGLE = {
+    scenarios.zero: ["store.before_rename", "store.created", "submit.before_answer", "submit.after_answer", "batch.taken:5",
+                     "batch.committed:5", "commit.before_write:4", "commit.before_sync:7", "commit.after_sync:6", "create.before_call",
+                     "create.after_answer", "start.before_call", "start.after_answer", "hint.received", "destroy.before_call",
+                     "destroy.after_answer", "event.before_send", "event.after_send:2", "log.before_write", "log.after_write",
+                     "log.after_sync", "log_record.written", "log_record.synced", "log.before_exit_record", "log.after_exit_record"],
+    scenarios.airflow: ["piece.cut", "piece.before_put", "piece.after_put", "piece.confirmed"],
+    scenarios.cancel_running: ["signal.before_call", "signal.after_answer", "inspect.after_answer"],
+    scenarios.hand_over: ["hand_over.begun", "hand_over.calls_returned", "hand_over.joined", "hand_over.logs_stopped",
+                          "checkpoint.begun", "checkpoint.before_truncate"],
+    scenarios.restart: ["recover.loaded", "recover.epoch_synced", "recover.resumed", "provider.opened", "inspect.after_answer"],
+}
+
+# Of boxlaunch and its supervisors. Where a supervisor dies, nobody saw how the command ended.
+_LAUNCHER = {
+    scenarios.zero: ["launcher.create.recorded", "launcher.start.forked", "launcher.start.noticed", "launcher.end.known",
+                     "launcher.destroy.retired", "supervisor.after_exit_record"],
+    scenarios.maybe_lost: ["launcher.start.recorded", "supervisor.begun", "supervisor.spawned", "supervisor.start_told",
+                           "supervisor.pid_recorded", "supervisor.command_ended", "supervisor.before_exit_record"],
+}
+
+
+def _daemon_cases():
+    for move, (scenario, effect) in _TRANSITIONS.items():
+        for suffix in _MOMENTS.values():
+            yield scenario, move + suffix
+        yield scenario, f"{move}>batch.taken>commit.after_sync>{effect}"
+    for scenario, names in _SINGLE.items():
+        for name in names:
+            yield scenario, name
+
+
+# (scenario, fault point) of each kill of the daemon, of the launcher, and of both.
+DAEMON = list(_daemon_cases())
+LAUNCHER = [(scenario, name) for scenario, names in _LAUNCHER.items() for name in names]
+# The launcher's death makes a create fail whose effect is unknown: another attempt, at whose moments the daemon dies too.
+BOTH = [(scenarios.zero, "kCreateRetryable" + suffix, "launcher.create.recorded")
+        for suffix in [*_MOMENTS.values(), ">batch.taken>commit.after_sync>create.after_answer"]]
+
+
+def names():
+    """Every name that occurs in the tables."""
+    paths = [case[1] for case in DAEMON + LAUNCHER + BOTH] + [case[2] for case in BOTH]
+    return {step.partition(":")[0] for path in paths for step in path.split(">")}

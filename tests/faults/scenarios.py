@@ -1,0 +1,195 @@
+"""What is going on when a fault point kills: each scenario drives a `World` through some of the state machine's moves.
+
+Every call may meet a dead daemon and is repeated, so a scenario is written as if nothing happened. `config` of a scenario
+is merged into the daemon's; one that `arms_later` arms `world.failpoint` itself, for a later start."""
+
+import os
+import signal
+
+import grpc
+
+from tests.faults.world import OWNER
+from tests.harness import processes
+from tests.harness.client import spec
+from tests.harness.gate import Gate
+from tests.harness.stubs import admin_pb2, executor_pb2
+from tests.harness.waiting import until
+
+SUCCEEDED = ("SUCCEEDED", "EXIT_CODE", 0, None)
+LOST = ("LOST", "SANDBOX_LOST", None, None)
+OUTPUT = "".join(f"line {n}\n" for n in range(50)).encode()
+_PRINT = "n=0; while [ $n -lt 50 ]; do echo line $n; n=$((n+1)); done"
+_FOREVER = "exec tail -f /dev/null"
+
+
+def _failed(code):
+    return ("FAILED", "EXIT_CODE", code, None)
+
+
+def zero(world, ends=(SUCCEEDED,), runs=(1,)):
+    """A task that succeeds, with a secret that must not leak."""
+    return world.submit("zero", _PRINT, ends, OUTPUT, runs=runs, secret=True)
+
+
+def maybe_lost(world):
+    """The same where its supervisor is killed: it may have run, and is told to be lost."""
+    zero(world, [LOST], (0, 1))
+
+
+def nonzero(world):
+    world.submit("nonzero", f"{_PRINT}; exit 3", [_failed(3)], OUTPUT)
+
+
+def airflow(world):
+    world.submit("airflow", _PRINT, [SUCCEEDED], OUTPUT, override={"log": {"layout": "airflow", "path": "dag/attempt=1.log"}})
+
+
+def start_failed(world):
+    world.submit_argv("start_failed", ["/no/such/program"], [("FAILED", "START_FAILED", None, None)])
+
+
+def expired(world):
+    world.submit("expired", "true", [("FAILED", "EXPIRED", None, None)], runs=(0,),
+                 override={"start_deadline": "2020-01-01T00:00:00Z"})
+
+
+def cancel_running(world):
+    task = world.submit("cancelled", _FOREVER, [("CANCELLED", "CANCELLED", None, 15)])
+    world.wait_ran("cancelled")
+    world.client.cancel(task.id)
+
+
+def cancel_queued(world):
+    """One task holds the only place; the one behind it is cancelled before it starts."""
+    gate = Gate(world.daemon.folder)
+    world.submit("first", gate.wait, [SUCCEEDED], b"")
+    world.wait_ran("first")
+    task = world.submit("queued", "true", [("CANCELLED", "CANCELLED", None, None)], runs=(0,))
+    world.client.cancel(task.id)
+    gate.open()
+
+
+cancel_queued.config = {"scheduling": {"max_running": 1}}
+
+
+def _signal_supervisors(world, number):
+    """To every child of boxlaunch: the supervisors, as its helpers live for milliseconds only."""
+    launcher = until(world.daemon.launcher_pid, "a launcher")
+    supervisors = [pid for pid in processes.of_folder(world.daemon.state_dir) if processes.parent(pid) == launcher]
+    assert supervisors
+    for pid in supervisors:
+        os.kill(pid, number)
+
+
+def execution_lost(world):
+    """Its supervisor is killed, so no exit record will ever come."""
+    task = world.submit("lost", _FOREVER, [LOST])
+    world.wait_ran("lost")
+    world.client.wait_running(task.id)
+    _signal_supervisors(world, signal.SIGKILL)
+
+
+def timeout_seen_by_the_daemon(world):
+    """Its supervisor is stopped, so the daemon's own clock is what ends it."""
+    task = world.submit("timeout", _FOREVER, [("FAILED", "RUN_TIMEOUT", None, n) for n in (9, 15)],
+                        override={"timeout": "1s", "grace": "0s"})
+    world.wait_ran("timeout")
+    world.client.wait_running(task.id)
+    _signal_supervisors(world, signal.SIGSTOP)
+
+
+def abandoned(world):
+    """It ignores TERM and has all the time in the world; the operator has not."""
+    task = world.submit("abandoned", f"trap '' TERM; {_FOREVER}", [LOST], override={"grace": "300s"})
+    world.wait_ran("abandoned")
+    world.client.wait_running(task.id)
+    world.client.cancel(task.id)
+    try:
+        world.client.call(world.client.admin.AbandonTask, admin_pb2.AbandonTaskRequest(id=task.id))
+    except grpc.RpcError as error:
+        # The repeat of a call that was carried out, but not answered.
+        assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+
+
+def provider_gone(world):
+    """A task waits for a provider that the next start's configuration does not have."""
+    both = {"providers": {"local": {"type": "local", "isolation": "none"}, "second": {"type": "local", "isolation": "none"}},
+            "default_provider": "local"}
+    world.reconfigure(both)
+    world.client.call(world.client.admin.Drain, admin_pb2.DrainRequest())
+    world.submit("gone", "true", [("FAILED", "INVALID_SPEC", None, None)], runs=(0,), override={"provider": "second"})
+    world.arm(world.failpoint)
+    world.reconfigure({})
+    world.client.call(world.client.admin.Drain, admin_pb2.DrainRequest(off=True))
+
+
+provider_gone.arms_later = True
+
+
+def hand_over(world):
+    """SIGTERM while one task runs and another waits."""
+    gate = Gate(world.daemon.folder)
+    world.submit("running", gate.wait, [SUCCEEDED], b"")
+    world.wait_ran("running")
+    world.submit("waiting", "exit 4", [_failed(4)], b"")
+    world.daemon.process.send_signal(signal.SIGTERM)
+    gate.open()
+
+
+hand_over.config = {"scheduling": {"max_running": 1}}
+
+
+def restart(world):
+    """A start that finds a running, an ended and a waiting task."""
+    gate = Gate(world.daemon.folder)
+    world.submit("running", gate.wait, [SUCCEEDED], b"")
+    world.wait_ran("running")
+    ended = world.submit("ended", "exit 5", [_failed(5)], b"")
+    world.client.wait(ended.id)
+    world.submit("second", gate.wait, [SUCCEEDED], b"")
+    world.wait_ran("second")
+    world.submit("waiting", "exit 4", [_failed(4)], b"")
+    world.arm(world.failpoint)
+    world.daemon.process.kill()
+    world.wait_passed("daemon")
+    gate.open(2)
+
+
+restart.arms_later = True
+restart.config = {"scheduling": {"max_running": 2}}
+
+
+def owners(world):
+    """Events are acknowledged, and the task adopted by another scheduler."""
+    task = zero(world)
+    world.client.wait(task.id, executor_pb2.WaitTaskRequest.LOG_COMPLETE)
+    last = world.client.events(OWNER)[-1].cursor
+    world.client.call(world.client.executor.AckEvents, executor_pb2.AckEventsRequest(owner=OWNER, cursor=last))
+    refs = [executor_pb2.TaskRef(id=task.id)]
+    world.client.call(world.client.executor.AdoptTasks, executor_pb2.AdoptTasksRequest(new_owner="test:new", tasks=refs))
+    changed = [e.task.owner for e in world.client.events("test:new", "c0") if e.task.id == task.id]
+    assert changed == ["test:new"]
+    until(lambda: any(e.task.owner == "test:new" for e in world.subscriber.events), "the old owner hears of it")
+
+
+def compacted(world):
+    """A result without an owner goes after `retention`; its repeat is still known."""
+    item = spec(shell=f"echo ran >> {world.path('ran.compacted')}")
+    task_id = world.client.submit(item)
+
+    def forgotten():
+        try:
+            world.client.get(task_id)
+        except grpc.RpcError as error:
+            return error.code() == grpc.StatusCode.NOT_FOUND
+        return False
+
+    until(forgotten, "compacted")
+    world.wait_passed("daemon")
+    repeat = world.client.submit_all([item])[0]
+    assert (repeat.outcome, repeat.id) == (executor_pb2.SubmitResult.DUPLICATE, task_id)
+    assert world.ran("compacted") == 1
+    zero(world)
+
+
+compacted.config = {"scheduling": {"retention": "100ms"}}
