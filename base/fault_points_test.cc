@@ -1,6 +1,12 @@
 #include "base/fault_points.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "base/testing/armed_fault_points.h"
 
@@ -28,6 +34,34 @@ TEST(FaultPointsDeathTest, DiesTheNthTimeItPasses) {
   EXPECT_EXIT(pass("commit.before_sync:3", 3), ::testing::KilledBySignal(SIGKILL), "");
   EXPECT_EXIT(pass("commit.before_sync:3", 2), ::testing::ExitedWithCode(7), "");
   EXPECT_EXIT(pass("commit.after_sync", 1), ::testing::ExitedWithCode(7), "");
+}
+
+TEST(FaultPointsDeathTest, APathCountsEachStepFromTheOneBefore) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto pass = [](const char* armed, std::vector<const char*> names) {
+    setenv("BOXKEEPER_FAILPOINT", armed, 1);
+    for (const char* name : names) Failpoint(name);
+    _exit(7);
+  };
+  EXPECT_EXIT(pass("a>b", {"b", "a", "b"}), ::testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EXIT(pass("a>b", {"b", "a"}), ::testing::ExitedWithCode(7), "");
+  EXPECT_EXIT(pass("a:2>b:2", {"a", "b", "a", "b"}), ::testing::ExitedWithCode(7), "");
+  EXPECT_EXIT(pass("a:2>b:2", {"a", "b", "a", "b", "b"}), ::testing::KilledBySignal(SIGKILL), "");
+}
+
+TEST(FaultPointsDeathTest, OnceIsOverAllProcesses) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const std::string file = ::testing::TempDir() + "/fault_points_test.once";
+  const auto pass = [&] {
+    setenv("BOXKEEPER_FAILPOINT", "a", 1);
+    setenv("BOXKEEPER_FAILPOINT_ONCE", file.c_str(), 1);
+    Failpoint("a");
+    _exit(7);
+  };
+  unlink(file.c_str());
+  EXPECT_EXIT(pass(), ::testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EXIT(pass(), ::testing::ExitedWithCode(7), "");
+  unlink(file.c_str());
 }
 
 }  // namespace

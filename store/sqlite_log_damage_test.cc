@@ -58,9 +58,8 @@ struct SqliteLogDamageTest : testing::Test {
     fs.SetContent(kDb, database);
     fs.SetContent(kWal, log_file);
     std::string said;
-    base::ScopedLogCapture capture(
-        base::LogLevel::kInfo, base::LogFormat::kText,
-        [&](base::LogLevel, std::string_view line) { said += line; });
+    base::ScopedLogCapture capture(base::LogLevel::kInfo, base::LogFormat::kText,
+                                   [&](base::LogLevel, std::string_view line) { said += line; });
     Seen seen;
     auto log = SqliteLog::Open(fs, Options());
     absl::StatusOr<Content> content =
