@@ -11,7 +11,6 @@ import grpc
 from tests.faults.world import OWNER
 from tests.harness import processes
 from tests.harness.client import spec
-from tests.harness.gate import Gate
 from tests.harness.stubs import admin_pb2, executor_pb2
 from tests.harness.waiting import until
 
@@ -61,7 +60,7 @@ def cancel_running(world):
 
 def cancel_queued(world):
     """One task holds the only place; the one behind it is cancelled before it starts."""
-    gate = Gate(world.daemon.folder)
+    gate = world.gate()
     world.submit("first", gate.wait, [SUCCEEDED], b"")
     world.wait_ran("first")
     task = world.submit("queued", "true", [("CANCELLED", "CANCELLED", None, None)], runs=(0,))
@@ -128,7 +127,7 @@ provider_gone.arms_later = True
 
 def hand_over(world):
     """SIGTERM while one task runs and another waits."""
-    gate = Gate(world.daemon.folder)
+    gate = world.gate()
     world.submit("running", gate.wait, [SUCCEEDED], b"")
     world.wait_ran("running")
     world.submit("waiting", "exit 4", [_failed(4)], b"")
@@ -141,7 +140,7 @@ hand_over.config = {"scheduling": {"max_running": 1}}
 
 def restart(world):
     """A start that finds a running, an ended and a waiting task."""
-    gate = Gate(world.daemon.folder)
+    gate = world.gate()
     world.submit("running", gate.wait, [SUCCEEDED], b"")
     world.wait_ran("running")
     ended = world.submit("ended", "exit 5", [_failed(5)], b"")

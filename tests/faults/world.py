@@ -17,6 +17,7 @@ from tests.faults import store_check
 from tests.harness import processes
 from tests.harness.client import TERMINAL, Client, Subscriber, end, spec, state_name
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.gate import Gate
 from tests.harness.stubs import ROOT, admin_pb2, executor_pb2, task_pb2
 from tests.harness.waiting import SLOWNESS, until
 
@@ -121,7 +122,7 @@ class World:
         self.client = PersistentClient(f"unix:{self.daemon.socket}")
         self.keeper = Keeper(self.daemon)
         self.subscriber = None
-        self.tasks = []
+        self.tasks, self._gates = [], []
 
     def __enter__(self):
         return self
@@ -184,6 +185,11 @@ class World:
         self.tasks.append(task)
         return task
 
+    def gate(self, name="gate"):
+        """A gate that lasts as long as this world."""
+        self._gates.append(Gate(self.daemon.folder, name))
+        return self._gates[-1]
+
     def ran(self, name):
         """How often the task's command was executed."""
         try:
@@ -213,7 +219,8 @@ class World:
     def judge(self):
         """Waits until everything came to its end, then compares all accounts."""
         ids = [task.id for task in self.tasks]
-        self.client.wait_all(ids, executor_pb2.WaitTaskRequest.LOG_COMPLETE, seconds=60)
+        if ids:
+            self.client.wait_all(ids, executor_pb2.WaitTaskRequest.LOG_COMPLETE, seconds=60)
         self.alive()
         until(lambda: not self.sandboxes(), "no sandbox left")
         before = {task.id: self._judge_task(task) for task in self.tasks}
