@@ -1,5 +1,6 @@
 #include "base/fault_points.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -52,15 +53,17 @@ TEST(FaultPointsDeathTest, APathCountsEachStepFromTheOneBefore) {
 TEST(FaultPointsDeathTest, OnceIsOverAllProcesses) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const std::string file = ::testing::TempDir() + "/fault_points_test.once";
-  const auto pass = [&] {
+  const auto pass = [&](bool passed_before) {
+    unlink(file.c_str());
+    if (passed_before) close(open(file.c_str(), O_CREAT | O_WRONLY, 0600));
     setenv("BOXKEEPER_FAILPOINT", "a", 1);
     setenv("BOXKEEPER_FAILPOINT_ONCE", file.c_str(), 1);
     Failpoint("a");
     _exit(7);
   };
-  unlink(file.c_str());
-  EXPECT_EXIT(pass(), ::testing::KilledBySignal(SIGKILL), "");
-  EXPECT_EXIT(pass(), ::testing::ExitedWithCode(7), "");
+  EXPECT_EXIT(pass(false), ::testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EQ(access(file.c_str(), F_OK), 0);
+  EXPECT_EXIT(pass(true), ::testing::ExitedWithCode(7), "");
   unlink(file.c_str());
 }
 

@@ -317,6 +317,14 @@ int SqliteLog::RunStatement(SqliteStatement& statement) {
 
 absl::Status SqliteLog::Load(const std::function<absl::Status(Position, std::string_view)>& visit) {
   RETURN_IF_ERROR(vfs_.failure());
+  absl::Status loaded = VisitRecords(visit);
+  // Not even the WAL may be moved into what is damaged: a repair needs both as they are.
+  if (absl::IsDataLoss(loaded)) vfs_.Fail(loaded);
+  return loaded;
+}
+
+absl::Status SqliteLog::VisitRecords(
+    const std::function<absl::Status(Position, std::string_view)>& visit) {
   auto all = db_->Prepare("SELECT position, crc, body FROM record ORDER BY position");
   if (!all.ok()) return Damaged(std::string(all.status().message()));
   Summary seen;

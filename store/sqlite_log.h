@@ -81,6 +81,7 @@ class SqliteLog {
   absl::Status Migrate(int from);
   absl::Status BackUp(int version);
   absl::Status PrepareStatements();
+  absl::Status VisitRecords(const std::function<absl::Status(Position, std::string_view)>& visit);
   absl::Status TryCommit(const Batch& batch);
   absl::StatusOr<Summary> WriteBatch(const Batch& batch);
   int RunStatement(SqliteStatement& statement);

@@ -67,13 +67,16 @@ struct SqliteLogDamageTest : testing::Test {
     if (!content.ok()) {
       seen.refused = true;
       const std::string message(content.status().message());
-      EXPECT_EQ(content.status().code(), absl::StatusCode::kDataLoss) << message;
       EXPECT_TRUE(absl::StrContains(message, "/state.db")) << message;
-      EXPECT_TRUE(absl::StrContains(message, "truncate -s ") ||
-                  absl::StrContains(message, "sqlite3 '"))
-          << message;
+      // Of a file that does not even name itself as ours nothing can be repaired.
+      if (!absl::IsFailedPrecondition(content.status())) {
+        EXPECT_EQ(content.status().code(), absl::StatusCode::kDataLoss) << message;
+        EXPECT_TRUE(absl::StrContains(message, "truncate -s ") ||
+                    absl::StrContains(message, "sqlite3 '"))
+            << message;
+      }
       log = absl::UnknownError("closed");
-      EXPECT_EQ(*fs.Content(kDb), database) << "a refused store was changed";
+      EXPECT_TRUE(*fs.Content(kDb) == database) << "a refused store was changed";
       return seen;
     }
     const auto found = std::find(states.rbegin(), states.rend(), *content);

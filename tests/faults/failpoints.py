@@ -14,7 +14,7 @@ _TRANSITIONS = {
     "kDispatched": (scenarios.zero, "create.after_answer"),
     "sandbox.ready": (scenarios.zero, "start.after_answer"),
     "kStartIntended": (scenarios.zero, "start.after_answer"),
-    "kStartAttested": (scenarios.nonzero, "event.after_send"),
+    "kStartAttested": (scenarios.held, "event.after_send"),
     "kStartFailed": (scenarios.start_failed, "destroy.after_answer"),
     "kExitedZero": (scenarios.zero, "destroy.after_answer"),
     "kExitedNonZero": (scenarios.nonzero, "destroy.after_answer"),
@@ -24,6 +24,7 @@ _TRANSITIONS = {
     "kExpired": (scenarios.expired, "event.after_send"),
     "kExecutionLost": (scenarios.execution_lost, "destroy.after_answer"),
     "kAbandoned": (scenarios.abandoned, "destroy.after_answer"),
+    "kCreateRetryable": (scenarios.launcher_away, "create.after_answer"),
     "kCreateFatal": (scenarios.provider_gone, "event.after_send"),
     "kTimeoutFenced": (scenarios.timeout_seen_by_the_daemon, "destroy.after_answer"),
     "sandbox.cleanup_intended": (scenarios.zero, "destroy.after_answer"),
@@ -45,7 +46,7 @@ _SINGLE = {
     scenarios.cancel_running: ["signal.before_call", "signal.after_answer", "inspect.after_answer"],
     scenarios.hand_over: ["hand_over.begun", "hand_over.calls_returned", "hand_over.joined", "hand_over.logs_stopped",
                           "checkpoint.begun", "checkpoint.before_truncate"],
-    scenarios.restart: ["recover.loaded", "recover.epoch_synced", "recover.resumed", "provider.opened", "inspect.after_answer"],
+    scenarios.restart: ["recover.loaded", "recover.epoch_synced", "recover.resumed", "provider.opened"],
 }
 
 # Of boxlaunch and its supervisors. Where a supervisor dies, nobody saw how the command ended.
@@ -67,15 +68,11 @@ def _daemon_cases():
             yield scenario, name
 
 
-# (scenario, fault point) of each kill of the daemon, of the launcher, and of both.
+# (scenario, fault point) of each kill of the daemon, and of the launcher or a supervisor.
 DAEMON = list(_daemon_cases())
 LAUNCHER = [(scenario, name) for scenario, names in _LAUNCHER.items() for name in names]
-# The launcher's death makes a create fail whose effect is unknown: another attempt, at whose moments the daemon dies too.
-BOTH = [(scenarios.zero, "kCreateRetryable" + suffix, "launcher.create.recorded")
-        for suffix in [*_MOMENTS.values(), ">batch.taken>commit.after_sync>create.after_answer"]]
 
 
 def names():
     """Every name that occurs in the tables."""
-    paths = [case[1] for case in DAEMON + LAUNCHER + BOTH] + [case[2] for case in BOTH]
-    return {step.partition(":")[0] for path in paths for step in path.split(">")}
+    return {step.partition(":")[0] for _, path in DAEMON + LAUNCHER for step in path.split(">")}

@@ -10,7 +10,7 @@ import grpc
 
 from tests.faults.world import OWNER
 from tests.harness import processes
-from tests.harness.client import spec
+from tests.harness.client import spec, state_name
 from tests.harness.stubs import admin_pb2, executor_pb2
 from tests.harness.waiting import until
 
@@ -37,6 +37,14 @@ def maybe_lost(world):
 
 def nonzero(world):
     world.submit("nonzero", f"{_PRINT}; exit 3", [_failed(3)], OUTPUT)
+
+
+def held(world):
+    """A task that is seen to run before it ends."""
+    gate = world.gate()
+    task = world.submit("held", f"{gate.wait}; exit 3", [_failed(3)], b"")
+    world.client.wait_running(task.id)
+    gate.open()
 
 
 def airflow(world):
@@ -125,12 +133,31 @@ def provider_gone(world):
 provider_gone.arms_later = True
 
 
+def launcher_away(world):
+    """The launcher cannot be started for a while: a create fails that certainly had no effect, and is tried again."""
+    world.submit("first", "true", [SUCCEEDED], b"")
+    world.client.wait(world.tasks[0].id)
+    away = world.launcher_away()
+    task = world.submit("retried", "exit 6", [_failed(6)], b"")
+
+    def failed_once():
+        told = world.client.get(task.id)
+        return world.keeper.kills or (told.attempt > 0 and state_name(told.state) == "QUEUED")
+
+    until(failed_once, "its create failed")
+    os.remove(away)
+
+
+launcher_away.config = {"scheduling": {"create_timeout": "1s"}}
+
+
 def hand_over(world):
     """SIGTERM while one task runs and another waits."""
     gate = world.gate()
     world.submit("running", gate.wait, [SUCCEEDED], b"")
     world.wait_ran("running")
     world.submit("waiting", "exit 4", [_failed(4)], b"")
+    until(lambda: world.client.health() == 1, "it serves, and hears signals")
     world.daemon.process.send_signal(signal.SIGTERM)
     gate.open()
 
@@ -188,6 +215,7 @@ def compacted(world):
     repeat = world.client.submit_all([item])[0]
     assert (repeat.outcome, repeat.id) == (executor_pb2.SubmitResult.DUPLICATE, task_id)
     assert world.ran("compacted") == 1
+    world.oldest_cursor = ""  # what a new owner's stream begins with is behind what was compacted
     zero(world)
 
 

@@ -12,7 +12,7 @@ import time
 from tests.faults.world import OWNER, World
 from tests.harness import processes
 from tests.harness.client import end, spec
-from tests.harness.stubs import executor_pb2, task_pb2
+from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import SLOWNESS, until
 
 # Tasks are judged and forgotten in chapters, so that a long soak does not grow.
@@ -129,8 +129,7 @@ class Soak:
         for number, task_id in ids.items():
             self._judge_task(number, tasks[task_id])
         told = set(ids.values())
-        until(lambda: {e.task.id for e in self._world.subscriber.events if e.type == task_pb2.EVENT_TYPE_LOG_COMPLETE} >= told,
-              "every end was told")
+        until(lambda: self._world.told() >= told, "every end was told")
         until(lambda: not self._world.sandboxes(), "no sandbox is left")
         self._world.judge_events(told)
 

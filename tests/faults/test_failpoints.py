@@ -37,11 +37,6 @@ def test_the_launcher_or_a_supervisor_killed(scenario, point):
     _run(scenario, launcher_at=point)
 
 
-@pytest.mark.parametrize(("scenario", "daemon_at", "launcher_at"), [pytest.param(*case, id=case[1]) for case in failpoints.BOTH])
-def test_both_killed(scenario, daemon_at, launcher_at):
-    _run(scenario, daemon_at, launcher_at)
-
-
 def test_every_fault_point_of_the_source_is_in_the_tables_and_the_other_way_round():
     files = subprocess.run(["git", "ls-files", "*.cc", "*.h"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     found = set()

@@ -58,8 +58,11 @@ class PersistentClient(Client):
 
     def events(self, owner, cursor=""):
         while True:
-            with contextlib.suppress(grpc.RpcError):
+            try:
                 return super().events(owner, cursor)
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                    raise
 
 
 class Keeper(threading.Thread):
@@ -117,12 +120,12 @@ class World:
         self.daemon = Daemon(self._overlay)
         self.failpoint = failpoint
         self.daemon.program = ARMED_DAEMON
-        if launcher_failpoint:
-            self.daemon.launcher = self._armed_launcher(launcher_failpoint)
+        self.daemon.launcher = self._make_launcher(launcher_failpoint)
         self.client = PersistentClient(f"unix:{self.daemon.socket}")
         self.keeper = Keeper(self.daemon)
         self.subscriber = None
         self.tasks, self._gates = [], []
+        self.oldest_cursor = "c0"  # from before the first event
 
     def __enter__(self):
         return self
@@ -138,13 +141,22 @@ class World:
         """From its next start on the daemon kills itself, once, when it passes `failpoint`."""
         self.daemon.environment.update({"BOXKEEPER_FAILPOINT": failpoint, "BOXKEEPER_FAILPOINT_ONCE": self.path("daemon.passed")})
 
-    def _armed_launcher(self, failpoint):
+    def _make_launcher(self, failpoint):
         """The daemon starts its launcher with next to no environment: this program adds what arms it."""
         path = self.path("launcher.sh")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"#!/bin/bash\nexport BOXKEEPER_FAILPOINT='{failpoint}' BOXKEEPER_FAILPOINT_ONCE='{self.path('launcher.passed')}'\n"
+            file.write(f"#!/bin/bash\n[ ! -e '{self.path('launcher.away')}' ] || exit 1\n"
+                       f"export BOXKEEPER_FAILPOINT='{failpoint or ''}' BOXKEEPER_FAILPOINT_ONCE='{self.path('launcher.passed')}'\n"
                        f"exec -a boxlaunch '{ARMED_LAUNCHER}' \"$@\"\n")
         os.chmod(path, 0o755)
+        return path
+
+    def launcher_away(self):
+        """Kills the launcher; none can be started until the file that is returned is removed."""
+        path = self.path("launcher.away")
+        with open(path, "w", encoding="utf-8"):
+            pass
+        os.kill(until(self.daemon.launcher_pid, "a launcher"), signal.SIGKILL)
         return path
 
     def wait_passed(self, program):
@@ -161,6 +173,7 @@ class World:
 
     def reconfigure(self, overlay):
         """Another configuration file, and a hand-over to the start that reads it."""
+        until(lambda: self.client.health() == 1, "it serves, and hears signals")
         self.daemon.configure({**self._overlay, **overlay})
         old = self.daemon.process
         old.send_signal(signal.SIGTERM)
@@ -224,7 +237,7 @@ class World:
         self.alive()
         until(lambda: not self.sandboxes(), "no sandbox left")
         before = {task.id: self._judge_task(task) for task in self.tasks}
-        until(lambda: self._told() >= set(ids), "every end was told")
+        until(lambda: self.told() >= set(ids), "every end was told")
         self.judge_events(set(ids))
         self._judge_restart(before)
         store_check.check(self.daemon.state_dir)
@@ -249,21 +262,28 @@ class World:
                     assert (self.daemon.stored_log(told) if task.output else b"") == task.output, task.name
         return told
 
-    def _told(self):
-        return {e.task.id for e in self.subscriber.events if e.type == task_pb2.EVENT_TYPE_LOG_COMPLETE}
+    def told(self):
+        """Ids of the tasks whose log is told to be complete; where no user code was started, whose end is told."""
+        return {e.task.id for e in self.subscriber.events if e.type == task_pb2.EVENT_TYPE_LOG_COMPLETE or
+                (e.task.state in TERMINAL and e.task.user_code_started == task_pb2.USER_CODE_STARTED_NO)}
 
     def judge_events(self, ids):
         """I7: the stream as it was followed over all deaths is the stream as it is read now, and that of each of `ids` is in
         order and has one end."""
-        whole = self.client.events(OWNER, "c0")
-        followed = list({e.cursor: e for e in self.subscriber.events}.values())
-        assert [e.cursor for e in followed] == [e.cursor for e in whole]
-        assert [e.task.state for e in followed] == [e.task.state for e in whole]
+        def followed():
+            return list({e.cursor: e for e in self.subscriber.events}.values())
+
+        whole = until(lambda: self._when_equal(followed), "the stream that was followed is the one that is read now", 10)
+        assert [(e.type, e.task.state) for e in followed()] == [(e.type, e.task.state) for e in whole]
         own_of = {task_id: [] for task_id in ids}
         for event in whole:
             own_of.setdefault(event.task.id, []).append(event)
         for task_id in ids:
             _judge_order(task_id, own_of[task_id])
+
+    def _when_equal(self, followed):
+        whole = self.client.events(OWNER, self.oldest_cursor)
+        return [e.cursor for e in followed()] == [e.cursor for e in whole] and whole
 
     def _judge_restart(self, before):
         """I1 and I9: what the next start reads is what this one told."""
