@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "absl/strings/str_cat.h"
 
@@ -20,6 +21,9 @@ constexpr milliseconds kWindow{2'000};
 // Of more calls than that within the window the first ones are forgotten: the rate is then high
 // enough to be measured by fewer.
 constexpr size_t kAcceptedMax = 4096;
+
+// No limit of anybody's.
+constexpr double kRateMax = 1e6;
 
 double Seconds(nanoseconds time) { return duration<double>(time).count(); }
 
@@ -44,25 +48,43 @@ double RateLimiter::AcceptedRate() const {
   return count / std::max(Seconds(now - *first), 1.0);
 }
 
+double RateLimiter::Growth(double seconds) const {
+  const double careful = Seconds(options_.careful);
+  if (seconds <= careful) return options_.growth * seconds;
+  // growth * 2^(t / doubling), until that is growth_max.
+  const double doubling = Seconds(options_.doubling);
+  const double fastest = doubling * std::log2(std::max(1.0, options_.growth_max / options_.growth));
+  const double faster = std::min(seconds - careful, fastest);
+  const double grown =
+      options_.growth * doubling / std::numbers::ln2 * (std::exp2(faster / doubling) - 1.0);
+  const double at_most = options_.growth_max * (seconds - careful - faster);
+  return options_.growth * careful + grown + at_most;
+}
+
 void RateLimiter::Grow() {
+  const BootTime from = decreased_at_ + options_.hold;
   const BootTime now = clock_.Boot();
-  const BootTime from = std::max(grown_at_, decreased_at_ + options_.hold);
   if (rate_ == 0 || now <= from) return;
-  rate_ *= std::pow(1.0 + options_.growth, Seconds(now - from));
-  grown_at_ = now;
+  rate_ = std::min(learned_ * std::exp(Growth(Seconds(now - from))), kRateMax);
 }
 
 boost::asio::awaitable<absl::Status> RateLimiter::Admit(BootTime deadline) {
-  const BootTime now = clock_.Boot();
-  Grow();
-  // A place in time is taken now, so that who comes later leaves later.
-  const BootTime mine = std::max(next_, now);
-  if (mine > deadline) {
-    co_return absl::DeadlineExceededError("held back by the provider's rate limit");
+  for (;;) {
+    const BootTime now = clock_.Boot();
+    Grow();
+    // A place in time is taken now, so that who comes later leaves later.
+    const BootTime mine = std::max(next_, now);
+    if (mine > deadline) {
+      co_return absl::DeadlineExceededError("held back by the provider's rate limit");
+    }
+    if (rate_ > 0) next_ = mine + Interval(rate_);
+    if (mine == now) co_return absl::OkStatus();
+    const BootTime learned_at = decreased_at_;
+    const absl::Status slept = co_await clock_.SleepUntil(mine);
+    if (!slept.ok()) co_return slept;
+    // A place of a rate that was found to be too high is none.
+    if (learned_at == decreased_at_) co_return absl::OkStatus();
   }
-  if (rate_ > 0) next_ = mine + Interval(rate_);
-  if (mine == now) co_return absl::OkStatus();
-  co_return co_await clock_.SleepUntil(mine);
 }
 
 void RateLimiter::OnAccepted(BootTime sent_at) {
@@ -84,10 +106,11 @@ void RateLimiter::OnRefused(BootTime sent_at, std::optional<milliseconds> retry_
   }
   double accepted = AcceptedRate();
   if (rate_ > 0) accepted = std::min(accepted, rate_);
-  rate_ = std::max(accepted * options_.decrease, options_.rate_min);
+  const double least = rate_ > 0 ? rate_ / 2 : options_.guess_min;
+  rate_ = std::max({accepted * options_.decrease, least, options_.rate_min});
+  learned_ = rate_;
   decreased_at_ = now;
-  grown_at_ = now;
-  next_ = std::max(next_, now + pause);
+  next_ = now + pause;
 }
 
 }  // namespace boxkeeper::providers

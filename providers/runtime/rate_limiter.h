@@ -12,12 +12,19 @@ namespace boxkeeper::providers {
 
 struct RateLimiterOptions {
   double rate_min = 0.2;  // calls a second; a provider that refuses more is as good as down
-  // The share of the accepted rate that is used after a refusal.
+  // The share of the accepted rate that is used after a refusal. Little is accepted where little is
+  // asked for: the first guess is not below `guess_min`, and no refusal more than halves the rate.
   double decrease = 0.9;
+  double guess_min = 10;
   // After a refusal the rate is held for this long, then grows by this share of itself a second.
   // 20 s and 1 %: at a steady limit about one refusal in 30 s.
   std::chrono::milliseconds hold{20'000};
   double growth = 0.01;
+  // Who has grown for so long without a refusal was far below the limit (a refusal of the first
+  // burst says little about it): from then on growth doubles every `doubling`, up to `growth_max`.
+  std::chrono::milliseconds careful{15'000};
+  std::chrono::milliseconds doubling{5'000};
+  double growth_max = 0.5;
   // What a refusal without Retry-After pauses for.
   std::chrono::milliseconds pause{500};
   // No Retry-After is obeyed for longer.
@@ -34,8 +41,8 @@ class RateLimiter {
   // `clock` outlives it.
   explicit RateLimiter(base::Clock& clock, RateLimiterOptions options = {});
 
-  // Completes when the next call may leave; in the order of the calls. kDeadlineExceeded, at once,
-  // if that would be after `deadline`.
+  // Completes when the next call may leave; in the order of the calls, but for those that a
+  // decrease made wait anew. kDeadlineExceeded, at once, if that would be after `deadline`.
   boost::asio::awaitable<absl::Status> Admit(base::BootTime deadline);
 
   // The call that left at `sent_at` was answered, by anything but 429.
@@ -50,13 +57,15 @@ class RateLimiter {
  private:
   void Grow();
   double AcceptedRate() const;
+  // By how much the logarithm of the rate has grown, `seconds` after the end of the hold.
+  double Growth(double seconds) const;
 
   base::Clock& clock_;
   const RateLimiterOptions options_;
   double rate_ = 0;                      // 0 = not limited
   base::BootTime next_;                  // when the next call may leave
   base::BootTime decreased_at_;          // the last decrease
-  base::BootTime grown_at_;              // up to when growth is in rate_
+  double learned_ = 0;                   // rate_ as the last decrease left it
   std::deque<base::BootTime> accepted_;  // of the last seconds: when they left
   uint64_t refusals_ = 0;
 };

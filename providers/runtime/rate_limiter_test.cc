@@ -96,6 +96,20 @@ TEST_F(RateLimiterTest, FindsOutThatMoreIsAllowed) {
   EXPECT_GT(limiter_.rate(), 30);
 }
 
+// The first burst was refused for another reason than the rate.
+TEST_F(RateLimiterTest, IsSoonFarAboveAFirstGuessThatWasTooLow) {
+  limit_ = 5;
+  Start(32, milliseconds(100), false);
+  clock_.Advance(milliseconds(300));
+  limit_ = 100;
+  EXPECT_LE(limiter_.rate(), RateLimiterOptions().guess_min);
+  clock_.Advance(seconds(75));
+  EXPECT_GT(limiter_.rate(), 60);
+  Count();
+  clock_.Advance(seconds(60));
+  EXPECT_LT(refused_, calls_ * 2 / 100);
+}
+
 TEST_F(RateLimiterTest, ObeysRetryAfter) {
   limiter_.OnAccepted(clock_.Boot());
   limiter_.OnRefused(clock_.Boot(), seconds(30));
@@ -117,6 +131,25 @@ TEST_F(RateLimiterTest, SaysAtOnceWhenTheDeadlineIsTooSoon) {
   });
   clock_.RunUntilIdle();
   EXPECT_TRUE(absl::IsDeadlineExceeded(admitted)) << admitted;
+}
+
+TEST_F(RateLimiterTest, ARefusalOfAQuietTimeSaysLittle) {
+  limiter_.OnAccepted(clock_.Boot());
+  limiter_.OnRefused(clock_.Boot(), std::nullopt);
+  EXPECT_EQ(limiter_.rate(), RateLimiterOptions().guess_min);
+  clock_.Advance(seconds(15));
+  limiter_.OnRefused(clock_.Boot(), std::nullopt);
+  EXPECT_EQ(limiter_.rate(), RateLimiterOptions().guess_min / 2);
+}
+
+TEST_F(RateLimiterTest, LearnsALowLimitSoon) {
+  limit_ = 1;
+  Start(32, milliseconds(100), false);
+  clock_.Advance(seconds(10));
+  EXPECT_LT(limiter_.rate(), 1.1);
+  Count();
+  clock_.Advance(seconds(60));
+  EXPECT_LE(refused_, 2);
 }
 
 TEST_F(RateLimiterTest, ABurstOfRefusalsCountsOnce) {

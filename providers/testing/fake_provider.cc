@@ -4,19 +4,12 @@
 #include <utility>
 
 #include "providers/spec_fields.h"
+#include "providers/testing/fault_plan.h"
 
 namespace boxkeeper::providers::testing {
 namespace {
 
 using std::chrono::nanoseconds;
-
-// What will become of one call.
-struct Plan {
-  bool effect = true;
-  base::BootTime effect_at;
-  base::BootTime answer_at;
-  std::optional<pb::ProviderError> error;
-};
 
 absl::Status Cancelled() { return absl::CancelledError("the call was cancelled"); }
 
@@ -29,13 +22,15 @@ struct FakeProvider::State {
         clock(a_clock),
         rng(a_rng),
         world(a_world),
-        options(std::move(some_options)) {}
+        options(std::move(some_options)),
+        faults(clock, rng, options) {}
 
   boost::asio::any_io_executor executor;
   base::Clock& clock;
   base::Rng& rng;
   FakeWorld& world;
   FakeProviderOptions options;
+  FaultPlanner faults;
   std::string type = "fake";
   Reach reach = Reach::kUp;
   bool closed = false;
@@ -44,13 +39,7 @@ struct FakeProvider::State {
   std::unique_ptr<base::Alarm> alarm;
   int observer = -1;
 
-  nanoseconds Between(nanoseconds low, nanoseconds high) {
-    if (high <= low) return low;
-    return low + nanoseconds(rng.Below(static_cast<uint64_t>((high - low).count()) + 1));
-  }
-  bool Draw(double probability) { return probability > 0 && rng.Unit() < probability; }
-
-  Plan MakePlan(Verb verb, base::BootTime deadline);
+  FaultPlan MakePlan(Verb verb);
   void Arm();
   void OnWorld(const std::string& name);
 
@@ -64,42 +53,16 @@ struct FakeProvider::State {
                                                          std::function<absl::Status()> effect);
 };
 
-Plan FakeProvider::State::MakePlan(Verb verb, base::BootTime deadline) {
+FaultPlan FakeProvider::State::MakePlan(Verb verb) {
   ++calls[static_cast<size_t>(verb)];
-  const VerbFaults& faults = options[verb];
-  const Latency& latency = faults.latency;
-  const nanoseconds total = Draw(latency.tail) ? Between(latency.max, latency.tail_max)
-                                               : Between(latency.min, latency.max);
-  Plan plan;
-  const base::BootTime now = clock.Boot();
-  plan.effect_at = now + Between(nanoseconds(0), total);
-  plan.answer_at = now + total;
+  FaultPlan plan = faults.Plan(verb);
+  if (reach == Reach::kUp) return plan;
+  plan.effect = false;
+  plan.error.reset();
   if (reach == Reach::kRefuses) {
-    plan.effect = false;
     plan.error = MakeProviderError(pb::TRANSIENT, "connection refused", true);
-    return plan;
-  }
-  if (reach == Reach::kHangs) {
-    plan.effect = false;
+  } else {
     plan.answer_at = base::BootTime::max();
-    return plan;
-  }
-  for (const ErrorFault& fault : faults.errors) {
-    if (!Draw(fault.probability)) continue;
-    plan.error = MakeProviderError(fault.error_class, "injected error", fault.proves_no_effect);
-    if (fault.retry_after > nanoseconds(0)) {
-      plan.error->mutable_retry_after()->set_seconds(fault.retry_after.count() / 1'000'000'000);
-      plan.error->mutable_retry_after()->set_nanos(fault.retry_after.count() % 1'000'000'000);
-    }
-    plan.effect = !fault.proves_no_effect && Draw(fault.effect_probability);
-    return plan;
-  }
-  if (Draw(faults.answer_lost)) {
-    if (Draw(0.5)) {
-      plan.answer_at = base::BootTime::max();
-    } else {
-      plan.error = MakeProviderError(pb::TRANSIENT, "connection reset by peer", false);
-    }
   }
   return plan;
 }
@@ -114,10 +77,10 @@ void FakeProvider::State::Arm() {
 void FakeProvider::State::OnWorld(const std::string& name) {
   if (closed) return;
   if (name.empty()) return Arm();
-  if (!hint || !options.events || Draw(options.hint_lost)) return;
+  if (!hint || !options.events || faults.Draw(options.hint_lost)) return;
   ProviderHint event;
   event.sandbox_name = name;
-  if (Draw(options.hint_with_view)) event.view = world.ViewByName(name);
+  if (faults.Draw(options.hint_with_view)) event.view = world.ViewByName(name);
   hint(event);
 }
 
@@ -125,7 +88,7 @@ template <typename T>
 boost::asio::awaitable<absl::StatusOr<T>> FakeProvider::State::Call(
     std::shared_ptr<State> self, Verb verb, base::BootTime deadline,
     std::function<absl::StatusOr<T>()> effect) {
-  const Plan plan = self->MakePlan(verb, deadline);
+  const FaultPlan plan = self->MakePlan(verb);
   auto result = std::make_shared<std::optional<absl::StatusOr<T>>>();
   if (plan.effect) {
     self->world.Schedule(plan.effect_at,
@@ -211,17 +174,17 @@ boost::asio::awaitable<void> FakeProvider::Create(
   // All requests are on their way at once; one loop hears the answers in the order of their times.
   struct Flight {
     size_t index;
-    Plan plan;
+    FaultPlan plan;
     std::shared_ptr<std::optional<absl::StatusOr<pb::CreateOutcome>>> result;
   };
   const std::shared_ptr<State> state = state_;
   std::vector<Flight> flights;
   for (size_t i = 0; i < requests.size(); ++i) {
-    Flight flight{i, state->MakePlan(Verb::kCreate, deadline), {}};
+    Flight flight{i, state->MakePlan(Verb::kCreate), {}};
     flight.result = std::make_shared<std::optional<absl::StatusOr<pb::CreateOutcome>>>();
     std::optional<nanoseconds> vanishes;
-    if (state->Draw(state->options.vanish)) {
-      vanishes = state->Between(nanoseconds(1), state->options.vanish_within);
+    if (state->faults.Draw(state->options.vanish)) {
+      vanishes = state->faults.Between(nanoseconds(1), state->options.vanish_within);
     }
     if (flight.plan.effect) {
       state->world.Schedule(flight.plan.effect_at, [world = &state->world, result = flight.result,
@@ -289,27 +252,17 @@ boost::asio::awaitable<pb::StartOutcome> FakeProvider::Start(std::string handle,
 boost::asio::awaitable<absl::StatusOr<pb::SandboxView>> FakeProvider::Find(
     std::string name, base::BootTime deadline) {
   std::function<absl::StatusOr<pb::SandboxView>()> effect =
-      [world = &state_->world, name = std::move(name)]() -> absl::StatusOr<pb::SandboxView> {
-    return world->Find(name);
+      [state = state_, name = std::move(name)]() -> absl::StatusOr<pb::SandboxView> {
+    return state->faults.Seen(state->world.Find(name));
   };
   return State::Call<pb::SandboxView>(state_, Verb::kFind, deadline, std::move(effect));
 }
 
 boost::asio::awaitable<absl::StatusOr<pb::ListPage>> FakeProvider::List(std::string cursor,
                                                                         base::BootTime deadline) {
-  // The cursor is the name of the last row.
   std::function<absl::StatusOr<pb::ListPage>()> effect =
       [state = state_, cursor = std::move(cursor)]() -> absl::StatusOr<pb::ListPage> {
-    const size_t limit = static_cast<size_t>(std::max(1, state->options.page_size));
-    std::vector<pb::SandboxView> rows = state->world.List(cursor, limit);
-    pb::ListPage page;
-    if (rows.size() == limit) page.set_next_cursor(rows.back().name());
-    for (pb::SandboxView& row : rows) {
-      const bool twice = state->Draw(state->options.duplicate_row);
-      if (twice) *page.add_sandboxes() = row;
-      *page.add_sandboxes() = std::move(row);
-    }
-    return page;
+    return ListOnePage(state->world, state->faults, state->options, cursor);
   };
   return State::Call<pb::ListPage>(state_, Verb::kList, deadline, std::move(effect));
 }
@@ -317,8 +270,8 @@ boost::asio::awaitable<absl::StatusOr<pb::ListPage>> FakeProvider::List(std::str
 boost::asio::awaitable<absl::StatusOr<pb::SandboxView>> FakeProvider::Inspect(
     std::string handle, base::BootTime deadline) {
   std::function<absl::StatusOr<pb::SandboxView>()> effect =
-      [world = &state_->world, handle = std::move(handle)]() -> absl::StatusOr<pb::SandboxView> {
-    return world->Inspect(handle);
+      [state = state_, handle = std::move(handle)]() -> absl::StatusOr<pb::SandboxView> {
+    return state->faults.Seen(state->world.Inspect(handle));
   };
   return State::Call<pb::SandboxView>(state_, Verb::kInspect, deadline, std::move(effect));
 }

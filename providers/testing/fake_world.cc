@@ -1,6 +1,7 @@
 #include "providers/testing/fake_world.h"
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -63,6 +64,12 @@ Behaviour BehaviourOf(const pb::LaunchRequest& launch) {
   return behaviour;
 }
 
+const char* AuditWord(AuditEntry::Kind kind) {
+  constexpr std::array<const char*, 8> kWords{"create",  "start", "execute", "signal",
+                                              "destroy", "fence", "vanish",  "reboot"};
+  return kWords.at(kind);
+}
+
 char OutputByte(int64_t offset) {
   constexpr int64_t kLine = 80;
   return offset % kLine == kLine - 1 ? '\n' : static_cast<char>('a' + offset % kLine % 26);
@@ -114,6 +121,9 @@ absl::StatusOr<pb::CreateOutcome> FakeWorld::Create(const pb::CreateRequest& req
   }
   if (sandboxes_.size() >= options_.capacity) {
     return MakeError(MakeProviderError(pb::CAPACITY, "no room for another sandbox", true));
+  }
+  if (made_ >= options_.quota) {
+    return MakeError(MakeProviderError(pb::QUOTA, "the quota is used up", true));
   }
   Sandbox& sandbox = Make(request.name(), std::move(labels));
   outcome.set_handle(sandbox.handle);
@@ -321,6 +331,7 @@ std::vector<std::string> FakeWorld::RunningExecIds() {
 void FakeWorld::Audit(AuditEntry::Kind kind, const std::string& name, std::string exec_id,
                       std::string detail) {
   audit_.push_back({kind, Now(), name, std::move(exec_id), std::move(detail)});
+  if (options_.auditor) options_.auditor(audit_.back());
 }
 
 FakeWorld::Sandbox& FakeWorld::Make(const std::string& name,
@@ -331,7 +342,8 @@ FakeWorld::Sandbox& FakeWorld::Make(const std::string& name,
   sandbox.labels = std::move(labels);
   sandbox.created = Now();
   sandbox.created_wall = clock_->Now();
-  Audit(AuditEntry::kCreate, name);
+  Audit(AuditEntry::kCreate, name, "", sandbox.handle);
+  ++made_;
   return sandbox;
 }
 

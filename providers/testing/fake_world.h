@@ -54,7 +54,7 @@ struct AuditEntry {
   base::BootTime at;
   std::string name;     // of the sandbox
   std::string exec_id;  // with kStart and kExecute
-  std::string detail;
+  std::string detail;   // with kCreate the handle
 };
 
 struct FakeWorldOptions {
@@ -68,12 +68,18 @@ struct FakeWorldOptions {
   std::chrono::nanoseconds delete_list_lag{0};
   std::chrono::nanoseconds kill_latency{0};  // from KILL to the end
   size_t capacity = SIZE_MAX;  // sandboxes at a time; above it Create answers CAPACITY
+  size_t quota = SIZE_MAX;     // sandboxes ever made; above it Create answers QUOTA
   std::function<Behaviour(const pb::LaunchRequest&)> script = BehaviourOf;
   // With it the provider declares `spool_is_native` and hands the whole output over when an
   // execution ends.
   std::function<void(const pb::SpoolPaths&, const std::string& stream, const std::string& data)>
       spool_writer;
+  // Told of each entry of the audit log as it is made.
+  std::function<void(const AuditEntry&)> auditor;
 };
+
+// "create", "start", ...
+const char* AuditWord(AuditEntry::Kind kind);
 
 // Outlives the adapter: requests on their way still take effect after the daemon died, executions
 // go on and end. Owns no timer: what was due is applied, in order, whenever the world is looked at.
@@ -189,6 +195,7 @@ class FakeWorld {
   std::map<int, std::function<void(const std::string&)>> observers_;
   int next_observer_ = 0;
   std::vector<AuditEntry> audit_;
+  size_t made_ = 0;  // sandboxes, ever
 };
 
 }  // namespace boxkeeper::providers::testing

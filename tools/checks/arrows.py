@@ -50,7 +50,7 @@ def _violation(package, dependency, is_test):
         return None
     if _inside(dependency, folder):
         backend, other = package.split("/"), dependency.split("/")
-        if folder == "providers" and len(backend) > 1 and len(other) > 1 and backend[1] != other[1] and other[1] != "testing":
+        if folder == "providers" and len(backend) > 1 and len(other) > 1 and backend[1] != other[1] and other[1] not in ("testing", "runtime"):
             return "one provider must not use another"
         return None
     also = _TESTS_ALSO.get(folder, set()) if is_test else set()
