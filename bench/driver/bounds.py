@@ -94,6 +94,21 @@ class Ratio:
 
 
 @dataclasses.dataclass(frozen=True)
+class RatioAtMost:
+    """The median of the paired ratios to the reference must not exceed `value`."""
+
+    value: float
+    of: str = "ref."
+    needs_reference = True
+
+    def holds(self, result, yardsticks):
+        return result.ratio is not None and result.ratio.median <= self.value
+
+    def text(self, yardsticks):
+        return f"≤ {self.value:g} × {self.of}"
+
+
+@dataclasses.dataclass(frozen=True)
 class AboveReference:
     """The median must not exceed the reference's median by more than `value`."""
 

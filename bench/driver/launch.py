@@ -37,6 +37,14 @@ def tasks(context, daemon, in_flight, count, command, *flags):
                               *flags, "--", *command])
 
 
+def stamped(context, daemon, isolation, in_flight, count):
+    """The same with a command that tells its first and last act: JSON with both latencies."""
+    if isolation == "none":
+        return tasks(context, daemon, in_flight, count, [context.program("stamp")], "--stamps")
+    # The sandbox does not see the build's folder.
+    return tasks(context, daemon, in_flight, count, [_STAMP], "--stamps", "--file", context.program("stamp"))
+
+
 class Launching(Experiment):
     """An experiment on one daemon with an isolation; Unavailable where the daemon does not start with it."""
 
@@ -105,10 +113,7 @@ class Latency(Launching):
             _STAMP if self.isolation == "bubblewrap" else context.program("stamp")]
 
         def ours():
-            if self.isolation == "none":
-                answer = tasks(context, self.daemon, self.calls, count, command, "--stamps")
-            else:  # the sandbox does not see the build's folder
-                answer = tasks(context, self.daemon, self.calls, count, [_STAMP], "--stamps", "--file", context.program("stamp"))
+            answer = stamped(context, self.daemon, self.isolation, self.calls, count)
             return {"to running": answer["submit_to_running"]["p50_ms"], "to event": answer["exit_to_event"]["p50_ms"]}
 
         def loop():

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 
-from bench.driver import admission, cloud, experiment, footprint, launch, logs, machine, peers, scratch, stats, table
+from bench.driver import admission, cloud, experiment, footprint, launch, logs, machine, neighbours, peers, scratch, stats, table
 from tests.harness.daemon import BIN
 
-ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *cloud.EXPERIMENTS, *peers.EXPERIMENTS]
+ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *neighbours.EXPERIMENTS,
+       *cloud.EXPERIMENTS, *peers.EXPERIMENTS]
 
 
 def _options(arguments):

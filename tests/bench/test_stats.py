@@ -102,6 +102,11 @@ def test_a_goal_without_a_floor():
     assert _result([40], [100], goal=(bounds.Ratio(0.5),)).verdict() == "short"
 
 
+def test_a_ratio_may_have_an_upper_bound():
+    assert _result([19], [10], floor=(bounds.RatioAtMost(2),)).verdict() == "floor"
+    assert _result([21], [10], floor=(bounds.RatioAtMost(2),)).verdict() == "below"
+
+
 def test_a_figure_is_doubted_where_the_machine_swung():
     assert not _result([1, 9, 1], [4, 5, 6]).unsteady()
     assert _result([1, 1, 1], [2, 5, 6]).unsteady()
