@@ -10,6 +10,7 @@ _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _BENCH = "//bench:all"
 _PROBE = "//tests/breakout:probe"
 _FAULTS = "//tests/faults:all"
+_FAKECLOUD = "//providers/fakecloud:fakecloudd"
 _TIDY_SECONDS = 60
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
@@ -31,12 +32,12 @@ def _whole(full):
     unit = bazel.labels(f"tests(//...) except ({_LONG})")
     e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
     # Only what runs optimised: unit tests are compiled once, under the sanitizers.
-    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS] + long_tests, "opt")
+    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _FAKECLOUD] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
     yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)
     binaries = bazel.output_folder("opt")
-    for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/breakout"):
+    for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
     yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
     yield lambda: bench.guard(binaries)
