@@ -40,21 +40,29 @@ Redactor::~Redactor() {
 size_t Redactor::Redact(std::string& window) const {
   // All occurrences are found in the original text before any is overwritten, so that overlapping
   // ones are all hit.
-  std::vector<std::pair<size_t, size_t>> hits;
+  size_t hits = 0;
+  std::vector<std::pair<size_t, size_t>> spans;
   for (const Value& value : values_) {
-    const char* at = window.data();
-    size_t left = window.size();
-    while (left >= value.text.size()) {
-      const void* hit = memmem(at, left, value.text.data(), value.text.size());
+    const std::string_view text = value.text;
+    // The next occurrence begins at least so far behind one. One that begins just there is told by
+    // its last bytes: a value that repeats itself costs no search for each.
+    const size_t period = text.size() - value.border.back();
+    const std::string_view last = text.substr(text.size() - period);
+    for (size_t at = 0; at + text.size() <= window.size();) {
+      const void* hit = memmem(window.data() + at, window.size() - at, text.data(), text.size());
       if (hit == nullptr) break;
-      const size_t offset = static_cast<const char*>(hit) - window.data();
-      hits.emplace_back(offset, value.text.size());
-      at = window.data() + offset + 1;
-      left = window.size() - offset - 1;
+      const size_t begin = static_cast<size_t>(static_cast<const char*>(hit) - window.data());
+      size_t end = begin + text.size();
+      for (++hits; window.compare(end, period, last) == 0; end += period) ++hits;
+      spans.emplace_back(begin, end);
+      at = end - text.size() + period;
     }
   }
-  for (const auto& [offset, size] : hits) std::fill_n(window.begin() + offset, size, '*');
-  return hits.size();
+  for (const auto& [begin, end] : spans) {
+    std::fill(window.begin() + static_cast<ptrdiff_t>(begin),
+              window.begin() + static_cast<ptrdiff_t>(end), '*');
+  }
+  return hits;
 }
 
 size_t Redactor::PendingSuffix(std::string_view window) const {

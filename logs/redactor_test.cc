@@ -30,6 +30,13 @@ TEST(RedactorTest, HitsOverlappingOccurrencesOfOneAndOfSeveralValues) {
   EXPECT_EQ(Redacted(Redactor({"secret", "secretsecret"}), "secretsecret"), "************");
 }
 
+TEST(RedactorTest, AValueThatRepeatsItselfCostsNoMoreThanAnother) {
+  Redactor redactor({std::string(100'000, 'a'), std::string(50'000, 'b') + "c"});
+  std::string text = std::string(1'000'000, 'a') + std::string(100'000, 'b');
+  EXPECT_EQ(redactor.Redact(text), 900'001u);
+  EXPECT_EQ(text, std::string(1'000'000, '*') + std::string(100'000, 'b'));
+}
+
 TEST(RedactorTest, ValuesMayHoldAnyBytes) {
   const std::string value("a\0b\nc\xff", 6);
   EXPECT_EQ(Redacted(Redactor({value}), "<" + value + ">"), "<******>");

@@ -69,8 +69,15 @@ void CheckRedactor(Input& input) {
   const std::string before = window;
   const Redactor redactor({secret});
   Require(redactor.PendingSuffix(window) <= window.size(), "what is held back is there");
-  redactor.Redact(window);
-  Require(window.size() == before.size(), "redaction moves nothing");
+  const size_t hits = redactor.Redact(window);
+  std::string expected = before;
+  size_t occurrences = 0;
+  for (size_t at = 0; secret.size() >= Redactor::kMinBytes && at < before.size(); ++at) {
+    if (before.compare(at, secret.size(), secret) != 0) continue;
+    expected.replace(at, secret.size(), secret.size(), '*');
+    ++occurrences;
+  }
+  Require(window == expected && hits == occurrences, "every occurrence is overwritten", before);
   if (secret.size() >= Redactor::kMinBytes && secret.find('*') == std::string::npos) {
     Require(window.find(secret) == std::string::npos, "no secret is left");
   }
