@@ -43,6 +43,7 @@ class Fields {
     }
     if (!value->is_string()) return Fail(key, "must be text"), "";
     if (value->as_string().size() > kTextBytesMax) return Fail(key, "is too long"), "";
+    if (needed && value->as_string().empty()) return Fail(key, "is empty"), "";
     return Text(value->as_string());
   }
   bool Bool(std::string_view key) {

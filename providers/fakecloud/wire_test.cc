@@ -56,6 +56,7 @@ TEST(WireTest, EndWithoutACodeIsNoSuccess) {
 TEST(WireTest, WhatMakesNoSenseIsRefused) {
   for (const char* text :
        {"[]", "null", "3", "{}", R"({"id":"h"})", R"({"id":3,"name":"n","state":"running"})",
+        R"({"id":"","name":"n","state":"running"})", R"({"id":"h","name":"","state":"running"})",
         R"({"id":"h","name":"n"})", R"({"id":"h","name":"n","state":"running","labels":[]})",
         R"({"id":"h","name":"n","state":"running","labels":{"a":1}})",
         R"({"id":"h","name":"n","state":"running","started_at":"yesterday"})",
