@@ -90,10 +90,12 @@ class Provider {
                                                          pb::LaunchRequest launch,
                                                          base::BootTime deadline) = 0;
 
-  // Direct look-up by name. State ABSENT only if the provider says so itself.
+  // Direct look-up by name. State ABSENT only if the provider says so itself. Where several have
+  // that name (not name_unique_incl_ended): the oldest, then the one with the smallest handle.
   virtual boost::asio::awaitable<absl::StatusOr<pb::SandboxView>> Find(std::string name,
                                                                        base::BootTime deadline) = 0;
-  // All our sandboxes in pages; `cursor` empty = first page.
+  // All our sandboxes in pages; `cursor` empty = first page. Unless name_unique_incl_ended, a
+  // sandbox has the same handle, byte by byte, in every answer: it tells the spares.
   virtual boost::asio::awaitable<absl::StatusOr<pb::ListPage>> List(std::string cursor,
                                                                     base::BootTime deadline) = 0;
   // State with the exit record of an ended one. ABSENT is an answer, not an error.

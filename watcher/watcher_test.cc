@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -24,19 +25,40 @@ using std::chrono::seconds;
 
 class Notes : public Subject {
  public:
-  std::vector<Known> KnownSandboxes(const std::string&) override { return known; }
-  void OnView(const std::string&, const pb::SandboxView& view) override {
+  void BeginCycle(const std::string&) override { listed.clear(); }
+  Row OnRow(const std::string&, const pb::SandboxView& view) override {
+    if (!known.contains(view.name())) return Row::kStranger;
+    if (known.at(view.name()).handle != view.handle()) return Row::kSpare;
+    if (listed.insert(view.name()).second) views.push_back(view.name());
+    return Row::kKnown;
+  }
+  std::vector<Known> Missing(const std::string&) override {
+    std::vector<Known> missing;
+    for (const auto& [name, one] : known) {
+      if (!listed.contains(name)) missing.push_back(one);
+    }
+    return missing;
+  }
+  void OnFound(const std::string&, const Known&, const pb::SandboxView& view) override {
     views.push_back(view.name());
   }
-  void OnAbsent(const std::string&, const std::string& name) override { absent.push_back(name); }
+  void OnAbsent(const std::string&, const Known& one) override {
+    for (const auto& [name, other] : known) {
+      if (other.handle == one.handle) absent.push_back(name);
+    }
+  }
   void OnCall(const std::string&, const char* verb, const absl::Status& status) override {
     calls.push_back(std::string(verb) + (status.ok() ? "" : " failed"));
   }
   bool MayDestroyOrphan(const std::string&, const pb::SandboxView& view) override {
     return ours.contains(view.name());
   }
+  bool MayDestroySpare(const std::string&, const pb::SandboxView& view) override {
+    return listed.contains(view.name());
+  }
 
-  std::vector<Known> known;
+  std::map<std::string, Known> known;  // by name
+  std::set<std::string> listed;
   std::set<std::string> ours;
   std::vector<std::string> views;
   std::vector<std::string> absent;
@@ -61,7 +83,7 @@ class WatcherTest : public ::testing::Test {
     request.set_name(name);
     auto created = world_.Create(request);
     EXPECT_TRUE(created.ok());
-    notes_.known.push_back({name, created->handle()});
+    notes_.known[name].handle = created->handle();
     return name;
   }
 
@@ -151,7 +173,7 @@ class PartlyBlind : public providers::testing::FakeProvider {
 TEST_F(WatcherTest, OneThatCannotBeLookedAtDoesNotHideAnother) {
   PartlyBlind provider(io_.get_executor(), clock_, *rng_, world_, options_);
   watcher_ = std::make_unique<Watcher>(provider, clock_, notes_, WatcherOptions{});
-  notes_.known.push_back({"a", ""});
+  notes_.known["a"].handle = "";
   Create("b");
   ASSERT_TRUE(world_.Vanish("b"));
   EXPECT_TRUE(Cycle().ok());

@@ -46,6 +46,26 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
+// 16 hexadecimal digits, a dot, a decimal number; empty if it is not known.
+std::string BirthText(const Birth& birth) {
+  if (birth.incarnation == 0) return "";
+  return absl::StrCat(absl::Hex(birth.incarnation, absl::kZeroPad16), ".", birth.position);
+}
+
+std::optional<Birth> ParseBirth(std::string_view text) {
+  constexpr size_t kDigits = 16;
+  if (text.size() < kDigits + 2 || text[kDigits] != '.') return std::nullopt;
+  Birth birth;
+  const std::string_view digits = text.substr(0, kDigits);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + kDigits, birth.incarnation, 16);
+  const std::optional<int64_t> position = ParseNumber(text.substr(kDigits + 1));
+  if (error != std::errc() || end != digits.data() + kDigits || !position) return std::nullopt;
+  birth.position = *position;
+  if (BirthText(birth) != text) return std::nullopt;  // one text per birth
+  return birth;
+}
+
 std::string PathIn(const std::string& directory, const std::string& path) {
   return path.starts_with('/') ? path : absl::StrCat(directory, "/", path);
 }
@@ -128,14 +148,16 @@ std::string Deployment::NameMac(const HmacSha256& hmac, const SandboxId& sandbox
 }
 
 std::string Deployment::LabelMac(const HmacSha256& hmac, const SandboxId& sandbox,
-                                 std::string_view provider, int32_t shard, int64_t epoch) const {
+                                 std::string_view provider, int32_t shard, int64_t epoch,
+                                 const std::string& birth) const {
   std::string message;
-  AddField(message, "boxkeeper.labels.v1");
+  AddField(message, birth.empty() ? "boxkeeper.labels.v1" : "boxkeeper.labels.v2");
   AddField(message, id_);
   AddField(message, provider);
   AddField(message, BytesOf(sandbox));
   AddField(message, std::to_string(shard));
   AddField(message, std::to_string(epoch));
+  if (!birth.empty()) AddField(message, birth);
   return Base32(hmac.Mac(message).substr(0, kMacBytes));
 }
 
@@ -148,14 +170,18 @@ std::string Deployment::Name(const SandboxId& sandbox) const {
 
 std::map<std::string, std::string> Deployment::Labels(const SandboxId& sandbox,
                                                       std::string_view provider, int32_t shard,
-                                                      int64_t epoch) const {
+                                                      int64_t epoch, Birth birth) const {
   const SigningKey& key = keys_.front();
-  return {{kLabelDeployment, id_},
-          {kLabelSandbox, sandbox.ToString()},
-          {kLabelShard, std::to_string(shard)},
-          {kLabelEpoch, std::to_string(epoch)},
-          {kLabelMac, LabelMac(key.hmac, sandbox, provider, shard, epoch)},
-          {kLabelKid, key.kid}};
+  const std::string born = BirthText(birth);
+  std::map<std::string, std::string> labels{
+      {kLabelDeployment, id_},
+      {kLabelSandbox, sandbox.ToString()},
+      {kLabelShard, std::to_string(shard)},
+      {kLabelEpoch, std::to_string(epoch)},
+      {kLabelMac, LabelMac(key.hmac, sandbox, provider, shard, epoch, born)},
+      {kLabelKid, key.kid}};
+  if (!born.empty()) labels.emplace(kLabelBirth, born);
+  return labels;
 }
 
 Verified Deployment::VerifyName(std::string_view name) const {
@@ -189,14 +215,22 @@ Verified Deployment::Verify(const std::map<std::string, std::string>& labels,
   if (!sandbox || !shard || *shard < 0 || *shard >= kShards || !epoch || *epoch < 0) {
     return verified;
   }
+  const std::string born = value(kLabelBirth);
+  const std::optional<Birth> birth = born.empty() ? Birth{} : ParseBirth(born);
+  if (!birth) return verified;
   const std::string kid = value(kLabelKid);
   auto key =
       std::find_if(keys_.begin(), keys_.end(), [&](const SigningKey& k) { return k.kid == kid; });
   if (key == keys_.end()) return verified;
   const auto shard_number = static_cast<int32_t>(*shard);
-  const std::string mac = LabelMac(key->hmac, SandboxId{*sandbox}, provider, shard_number, *epoch);
+  const std::string mac =
+      LabelMac(key->hmac, SandboxId{*sandbox}, provider, shard_number, *epoch, born);
   if (!EqualInConstantTime(mac, value(kLabelMac))) return verified;
-  return {.kind = Verified::kOurs, .sandbox = {*sandbox}, .shard = shard_number, .epoch = *epoch};
+  return {.kind = Verified::kOurs,
+          .sandbox = {*sandbox},
+          .shard = shard_number,
+          .epoch = *epoch,
+          .birth = *birth};
 }
 
 }  // namespace boxkeeper::base

@@ -21,6 +21,7 @@ inline constexpr char kLabelDeployment[] = "boxkeeper.deployment";
 inline constexpr char kLabelSandbox[] = "boxkeeper.sandbox";
 inline constexpr char kLabelShard[] = "boxkeeper.shard";
 inline constexpr char kLabelEpoch[] = "boxkeeper.epoch";
+inline constexpr char kLabelBirth[] = "boxkeeper.birth";
 inline constexpr char kLabelMac[] = "boxkeeper.mac";
 inline constexpr char kLabelKid[] = "boxkeeper.kid";
 
@@ -28,6 +29,14 @@ struct DeploymentOptions {
   std::string state_dir;
   std::string id = {};  // configured; "" = the one in identity/id, generated at the first start
   std::string key_file = "identity/key";  // relative to state_dir, or absolute
+};
+
+// Which start of the daemon made a sandbox, and where in its journal the intent stands (ADR 0010).
+struct Birth {
+  uint64_t incarnation = 0;  // random, one per start; 0 = not known: of an older version
+  int64_t position = 0;
+
+  bool operator==(const Birth&) const = default;
 };
 
 // What a name or labels prove.
@@ -42,6 +51,7 @@ struct Verified {
   SandboxId sandbox = {};  // the rest with kOurs only
   int32_t shard = 0;       // by labels only
   int64_t epoch = 0;       // by labels only
+  Birth birth = {};        // by labels only
 };
 
 // Immutable and thread-safe after creation. Holds what is as good as the keys.
@@ -49,8 +59,8 @@ struct Verified {
 //   name    = "bk" + base32(tag, 4 bytes | sandbox id, 16 | MAC, 16): 60 characters of [a-z2-7]
 //   tag     = the first bytes of SHA-256 over the deployment id: tells foreign names without a key
 //   MAC     = HMAC-SHA-256, cut to 16 bytes, over length-prefixed fields (ADR 0004)
-//   labels  = boxkeeper.{deployment, sandbox, shard, epoch, mac, kid}; values up to 63 of
-//   [A-Za-z0-9._-]
+//   labels  = boxkeeper.{deployment, sandbox, shard, epoch, birth, mac, kid}; values up to 63 of
+//   [A-Za-z0-9._-]; without `birth` in those of older versions
 class Deployment {
  public:
   // Reads `<state_dir>/identity`, or makes it at the first start (id, key; 0700 and 0600, synced).
@@ -65,7 +75,7 @@ class Deployment {
 
   std::string Name(const SandboxId& sandbox) const;
   std::map<std::string, std::string> Labels(const SandboxId& sandbox, std::string_view provider,
-                                            int32_t shard, int64_t epoch) const;
+                                            int32_t shard, int64_t epoch, Birth birth = {}) const;
 
   Verified VerifyName(std::string_view name) const;
   // `provider` is the name of the provider that shows these labels: copied to another one they do
@@ -82,7 +92,7 @@ class Deployment {
   Deployment(std::string id, std::vector<SigningKey> keys);
   std::string NameMac(const HmacSha256& hmac, const SandboxId& sandbox) const;
   std::string LabelMac(const HmacSha256& hmac, const SandboxId& sandbox, std::string_view provider,
-                       int32_t shard, int64_t epoch) const;
+                       int32_t shard, int64_t epoch, const std::string& birth) const;
 
   const std::string id_;
   const std::string tag_;

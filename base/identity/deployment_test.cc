@@ -120,6 +120,31 @@ TEST_F(DeploymentTest, AnyChangedLabelFailsToVerify) {
   EXPECT_EQ(deployment->Verify({}, "dock").kind, Verified::kForeign);
 }
 
+TEST_F(DeploymentTest, ABirthIsPartOfWhatIsProved) {
+  auto deployment = *Load("prod");
+  const Birth birth{.incarnation = 0x00ab, .position = INT64_MAX};
+  auto labels = deployment->Labels(NewSandbox(), "dock", 3, 7, birth);
+  EXPECT_EQ(labels.at(kLabelBirth), "00000000000000ab.9223372036854775807");
+  EXPECT_EQ(deployment->Verify(labels, "dock").birth, birth);
+  auto with = [&](const std::string& value) {
+    auto changed = labels;
+    changed[kLabelBirth] = value;
+    return deployment->Verify(changed, "dock").kind;
+  };
+  EXPECT_EQ(with("00000000000000ab.1"), Verified::kMalformed);
+  EXPECT_EQ(with("00000000000000AB.9223372036854775807"), Verified::kMalformed);
+  EXPECT_EQ(with("ab.9223372036854775807"), Verified::kMalformed);
+  EXPECT_EQ(with("00000000000000ab."), Verified::kMalformed);
+  EXPECT_EQ(with(""), Verified::kMalformed);
+  labels.erase(kLabelBirth);
+  EXPECT_EQ(deployment->Verify(labels, "dock").kind, Verified::kMalformed);
+  // Nor can one be given to labels of an older version.
+  auto older = deployment->Labels(NewSandbox(), "dock", 3, 7);
+  EXPECT_EQ(deployment->Verify(older, "dock").birth, Birth{});
+  older[kLabelBirth] = "00000000000000ab.1";
+  EXPECT_EQ(deployment->Verify(older, "dock").kind, Verified::kMalformed);
+}
+
 TEST_F(DeploymentTest, OneWithTheSameIdButAnotherKeyIsNotOurs) {
   auto ours = *Load("prod", "/a");
   auto theirs = *Load("prod", "/b");

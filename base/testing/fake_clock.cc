@@ -86,6 +86,11 @@ void FakeClock::JumpTo(BootTime t) {
   }
 }
 
+void FakeClock::Suspend(BootClock::duration d) {
+  wall_ += absl::FromChrono(d);
+  boot_ += d;
+}
+
 void FakeClock::RunUntilIdle() {
   // An io_context that ran out of work is stopped and refuses to run until restarted.
   context_.restart();

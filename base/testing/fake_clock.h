@@ -37,6 +37,9 @@ class FakeClock final : public Clock {
   void Advance(BootClock::duration d);
   // Advance to `t`; a time passed already only fires what is due.
   void JumpTo(BootTime t);
+  // Time passes and nothing runs, as in a stopped process: what became due fires with the next
+  // Advance or JumpTo, at the time that it is then.
+  void Suspend(BootClock::duration d);
   // Runs the context until idle without moving time.
   void RunUntilIdle();
   // When the next alarm is due, so that a simulator can jump there.

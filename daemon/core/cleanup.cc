@@ -59,12 +59,14 @@ void Engine::PumpCleanup(ProviderState& provider) {
   }
 }
 
-// OK: it is gone. kNotFound: its name was not found, look once more.
+// OK: it is gone, or what.look_again.
 asio::awaitable<absl::Status> Engine::DestroyOnce(ProviderState& provider, Destruction& what) {
   SandboxRow* sandbox = table_.FindSandbox(what.id);
   if (sandbox == nullptr) co_return absl::OkStatus();
   std::string handle = sandbox->record.handle();
-  if (handle.empty()) {
+  const bool by_name = handle.empty();
+  what.look_again = false;
+  if (by_name) {
     constexpr int kLooks = 2;
     const std::string name = deps_.naming.Name(what.id);
     absl::StatusOr<pb::SandboxView> found =
@@ -72,8 +74,8 @@ asio::awaitable<absl::Status> Engine::DestroyOnce(ProviderState& provider, Destr
     NoteCall(provider, "find", found.status());
     if (!found.ok()) co_return found.status();
     if (found->state() == pb::SandboxView::ABSENT) {
-      if (++what.looks >= kLooks) co_return absl::OkStatus();
-      co_return absl::NotFoundError("not found by its name");
+      what.look_again = ++what.looks < kLooks;
+      co_return absl::OkStatus();
     }
     handle = found->handle();
   }
@@ -83,18 +85,22 @@ asio::awaitable<absl::Status> Engine::DestroyOnce(ProviderState& provider, Destr
       co_await provider.provider->Destroy(std::move(handle), CallDeadline(provider));
   base::Failpoint("destroy.after_answer");
   NoteCall(provider, "destroy", destroyed);
+  // Where a name can be given twice, there may be another one.
+  if (by_name && destroyed.ok() && !provider.provider->capabilities().name_unique_incl_ended()) {
+    what.looks = 0;
+    what.look_again = true;
+  }
   co_return destroyed;
 }
 
 asio::awaitable<void> Engine::RunDestroy(ProviderState& provider, Destruction what) {
-  const int looks = what.looks;
   absl::Status status = co_await DestroyOnce(provider, what);
   --provider.destroys_in_flight;
-  if (status.ok()) {
+  if (status.ok() && what.look_again) {
+    DestroyLater(provider, what, Settle(provider));
+  } else if (status.ok()) {
     provider.destroying.erase(what.id);
     if (SandboxRow* gone = table_.FindSandbox(what.id)) ForgetSandbox(*gone);
-  } else if (what.looks > looks) {
-    DestroyLater(provider, what, Settle(provider));
   } else if (!stopping_) {
     base::LogWarning("sandbox not destroyed yet",
                      {{"sandbox", what.id.ToString()}, {"error", status}});

@@ -9,10 +9,6 @@ namespace boxkeeper::daemon {
 absl::StatusOr<std::unique_ptr<Core>> Core::Create(CoreDeps deps, CoreOptions options) {
   if (deps.providers.empty()) return absl::InvalidArgumentError("no provider is configured");
   for (const auto& [name, provider] : deps.providers) {
-    if (provider->capabilities().launch() != pb::Capabilities::TWO_STEP) {
-      return absl::UnimplementedError(name +
-                                      ": only two-step providers are supported by this version");
-    }
     if (!provider->capabilities().list_shows_end()) {
       return absl::UnimplementedError(
           name + ": only providers whose list shows ends are supported by this version");

@@ -183,7 +183,7 @@ TEST_F(CrashTest, ARefusedStartAfterARestartDoesNotProveThatNothingRan) {
   Boot();
   const std::string id = Submit(TaskMaker(1).Command("sim run=3600000ms")).id();
   clock_->Advance(milliseconds(100));
-  ASSERT_EQ(world_->ExecutionsByExecId().at(id), 1);
+  ASSERT_EQ(Executions(id), 1);
   // No look succeeds at first, so that the start is repeated before anybody saw the end.
   faults_[Verb::kInspect].errors.push_back({.probability = 1.0});
   faults_[Verb::kList].errors.push_back({.probability = 1.0});

@@ -461,7 +461,7 @@ TEST_F(LifeTest, AVerifiedSandboxThatNobodyHoldsIsAnOrphan) {
   options_.orphan_grace = seconds(5);
   Boot();
   const base::SandboxId id{rng_->NewId()};
-  world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, 1));
+  world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, 1, {}));
   world_->AddForeign("somebody-elses", {});
   clock_->Advance(seconds(4));
   EXPECT_EQ(world_->SandboxNames().size(), 2u);
@@ -474,7 +474,7 @@ TEST_F(LifeTest, ASandboxOfAHigherEpochStopsTheReaperAndIsSaid) {
   options_.orphan_grace = seconds(1);
   Boot();
   const base::SandboxId id{rng_->NewId()};
-  world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, 99));
+  world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, 99, {}));
   clock_->Advance(seconds(60));
   EXPECT_EQ(world_->SandboxNames().size(), 1u);
   EXPECT_FALSE(core_->ready());

@@ -20,9 +20,9 @@ class OrphansTest : public CoreTest {
   }
 
   // A sandbox that this deployment made in `epoch`, and that the store does not know.
-  std::string AddOurs(int64_t epoch) {
+  std::string AddOurs(int64_t epoch, const base::Birth& birth = {}) {
     const base::SandboxId id{rng_->NewId()};
-    world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, epoch));
+    world_->AddForeign(naming_.Name(id), naming_.Labels(id, "fake", 0, epoch, birth));
     return naming_.Name(id);
   }
 

@@ -21,12 +21,6 @@ class StartTableTest : public CoreTest {
     options_.poll_interval = hours(1);
   }
 
-  int Executions(const std::string& id) {
-    const auto all = world_->ExecutionsByExecId();
-    const auto found = all.find(id);
-    return found == all.end() ? 0 : found->second;
-  }
-
   // STARTING, with a start that took effect and whose answer nobody will hear.
   std::string StartedWithoutAnswer(const std::string& command) {
     faults_[Verb::kStart].answer_lost = 1.0;

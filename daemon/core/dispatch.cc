@@ -76,6 +76,8 @@ void Engine::DispatchOne(ProviderState& provider, TaskRow& row) {
   sandbox.set_state(rec::SandboxRecord::CREATE_INTENDED);
   sandbox.set_epoch(epoch_);
   sandbox.set_shard(ShardOf(*row.key));
+  sandbox.set_incarnation(incarnation_);
+  sandbox.set_birth_position(journal_.next_position());
   WriteSandbox(std::move(sandbox));
   Move(row, TaskEvent::kDispatched, [&id](rec::TaskStatus& status) {
     status.set_attempt(status.attempt() + 1);
@@ -139,6 +141,7 @@ void Engine::AddToBatch(const base::SandboxId& id) {
   if (sandbox == nullptr || stopping_) return;
   ProviderState* provider = FindProvider(sandbox->record.provider());
   if (provider == nullptr) return;
+  if (IsOneStep(provider->name)) creating_.insert(id);
   provider->to_create.push_back(id);
   if (provider->to_create.size() == 1) {
     provider->batch_due = provider->batches_in_flight == 0;
@@ -175,8 +178,10 @@ pb::CreateRequest Engine::MakeCreateRequest(const SandboxRow& sandbox,
   pb::CreateRequest request;
   request.set_sandbox_id(sandbox.id.ToString());
   request.set_name(deps_.naming.Name(sandbox.id));
-  for (const auto& [key, value] : deps_.naming.Labels(
-           sandbox.id, sandbox.record.provider(), sandbox.record.shard(), sandbox.record.epoch())) {
+  const rec::SandboxRecord& record = sandbox.record;
+  const base::Birth birth{record.incarnation(), record.birth_position()};
+  for (const auto& [key, value] :
+       deps_.naming.Labels(sandbox.id, record.provider(), record.shard(), record.epoch(), birth)) {
     (*request.mutable_labels())[key] = value;
   }
   *request.mutable_spec() = spec;
@@ -202,8 +207,8 @@ asio::awaitable<std::optional<pb::CreateRequest>> Engine::PrepareCreate(base::Sa
   if (sandbox == nullptr || stopping_) co_return std::nullopt;
   TaskRow* row = table_.Find(generation);
   // Cancelled or expired before the create left.
-  if (row == nullptr || row->state() != v1::TASK_STATE_CREATING) {
-    DropUncreated(*sandbox);
+  if (!IsToBeCreated(row, *sandbox)) {
+    DropUnwanted(*sandbox);
     co_return std::nullopt;
   }
   if (!accepted.ok()) {
@@ -211,7 +216,12 @@ asio::awaitable<std::optional<pb::CreateRequest>> Engine::PrepareCreate(base::Sa
     CreateFailed(row, *sandbox, providers::MakeProviderError(pb::TRANSIENT, why, true));
     co_return std::nullopt;
   }
-  co_return MakeCreateRequest(*sandbox, accepted->spec());
+  pb::CreateRequest request = MakeCreateRequest(*sandbox, accepted->spec());
+  if (!IsOneStep(row->provider)) co_return request;
+  const bool intended = co_await IntendCreate(id, request);
+  if (intended) co_return request;
+  creating_.erase(id);
+  co_return std::nullopt;
 }
 
 asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base::SandboxId> ids) {
@@ -225,6 +235,11 @@ asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base
     }
     requests.push_back(*std::move(request));
     asked.push_back(id);
+  }
+  // User code may run from here: the create leaves only when that is durable (I4).
+  if (!requests.empty() && IsOneStep(provider.name)) {
+    co_await Durable();
+    provider.creates_in_flight -= static_cast<int>(KeepCreatable(asked, requests));
   }
   if (!requests.empty()) {
     CallScope call(calls_);

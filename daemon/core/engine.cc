@@ -13,6 +13,9 @@ namespace {
 
 // A lease is not looked at more often than this, whatever its ttl.
 constexpr std::chrono::milliseconds kLeaseCheckMin{100};
+// A timer that fires this much too late tells that the daemon did not run meanwhile (SIGSTOP, a
+// suspended host): renewals that it could not hear count as given.
+constexpr std::chrono::milliseconds kSuspended{1'000};
 
 }  // namespace
 
@@ -57,7 +60,9 @@ Engine::Engine(CoreDeps deps, CoreOptions options)
       options_(std::move(options)),
       journal_(deps_.executor, deps_.clock, deps_.store, deps_.fatal),
       timers_(deps_.executor, deps_.clock,
-              [this](int64_t subject, TimerKind kind) { OnTimer(subject, kind); }),
+              [this](int64_t subject, TimerKind kind, base::BootTime due) {
+                OnTimer(subject, kind, due);
+              }),
       started_at_(deps_.clock.Now()),
       events_changed_(std::make_shared<base::WaitList>(deps_.clock)),
       calls_(std::make_shared<Calls>(deps_.clock)),
@@ -181,14 +186,20 @@ void Engine::WriteSandbox(rec::SandboxRecord record) {
   record.set_at_ms(NowMs());
   auto id = IdFromBytes(record.id());
   CHECK(id.ok());
-  if (SandboxRow* old = table_.FindSandbox({*id})) {
+  SandboxRow* old = table_.FindSandbox({*id});
+  ProviderState* provider = FindProvider(record.provider());
+  if (old != nullptr) {
     journal_.Delete(old->position);
-  } else if (ProviderState* provider = FindProvider(record.provider())) {
+  } else if (provider != nullptr) {
     ++provider->sandboxes;
   }
+  // A list that is on its way may lack it.
+  const bool known_now = !record.handle().empty() && provider != nullptr &&
+                         (old == nullptr || old->record.handle().empty());
   rec::Record wrapped;
   *wrapped.mutable_sandbox() = std::move(record);
   Write(wrapped);
+  if (known_now) table_.FindSandbox({*id})->known_in = provider->cycle;
 }
 
 // Absence from the store is how a gone sandbox is recorded: nothing of it stays behind.
@@ -196,6 +207,8 @@ void Engine::ForgetSandbox(SandboxRow& sandbox) {
   journal_.Delete(sandbox.position);
   if (ProviderState* provider = FindProvider(sandbox.record.provider())) --provider->sandboxes;
   missing_.erase(sandbox.id);
+  creating_.erase(sandbox.id);
+  uncertain_.erase(sandbox.id);
   const Generation generation = sandbox.record.generation();
   rec::Record gone;
   *gone.mutable_sandbox() = sandbox.record;
@@ -223,7 +236,7 @@ void Engine::EraseSecrets(TaskRow& row) {
   journal_.Delete(std::exchange(row.sealed_position, 0));
 }
 
-void Engine::OnTimer(int64_t subject, TimerKind kind) {
+void Engine::OnTimer(int64_t subject, TimerKind kind, base::BootTime due) {
   TaskRow* row = table_.Find(subject);
   if (row == nullptr) return;
   switch (kind) {
@@ -236,7 +249,7 @@ void Engine::OnTimer(int64_t subject, TimerKind kind) {
       if (row->state() == v1::TASK_STATE_QUEUED) Enlist(*row);
       return;
     case TimerKind::kLease:
-      LeaseLapsed(*row);
+      LeaseLapsed(*row, due);
       return;
     case TimerKind::kRunTimeout:
       if (row->state() == v1::TASK_STATE_RUNNING) {
@@ -311,11 +324,11 @@ base::BootTime Engine::CallDeadline(const ProviderState& provider) const {
   return deps_.clock.Boot() + provider.limits.call_timeout;
 }
 
-void Engine::LeaseLapsed(TaskRow& row) {
+void Engine::LeaseLapsed(TaskRow& row, base::BootTime due) {
   if (IsTerminal(row.state())) return;
   auto reader = readers_.find(row.owner->name);
   const bool renewed = !row.owner->name.empty() && reader != readers_.end() && reader->second > 0;
-  if (renewed) {
+  if (renewed || deps_.clock.Boot() - due >= kSuspended) {
     const std::chrono::milliseconds ttl(row.lease_ttl_ms);
     timers_.Set(row.generation, TimerKind::kLease,
                 deps_.clock.Boot() + std::max(ttl, kLeaseCheckMin));

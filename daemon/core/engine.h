@@ -37,6 +37,7 @@ struct Destruction {
   base::SandboxId id;
   int failures = 0;
   int looks = 0;  // times that it was not found by its name, where the handle is not known
+  bool look_again = false;
 };
 
 // One provider as the core sees it.
@@ -70,6 +71,8 @@ struct ProviderState {
 
   std::unique_ptr<base::WaitList> poll_now;
   std::unique_ptr<watcher::Watcher> watcher;
+  uint32_t cycle = 0;   // of the watcher
+  bool looked = false;  // at everything, once
 };
 
 // Provider calls in flight that a hand-over waits for. Shared with the coroutines, whose frames may
@@ -127,7 +130,7 @@ class Engine : public watcher::Subject {
   void ForgetSandbox(SandboxRow& sandbox);
   void AddNote(TaskRow& row, const std::string& text);
   void EraseSecrets(TaskRow& row);
-  void OnTimer(int64_t subject, TimerKind kind);
+  void OnTimer(int64_t subject, TimerKind kind, base::BootTime due);
   void SetOptions(CoreOptions options);
   ProviderState* FindProvider(const std::string& name);
   void NoteCall(ProviderState& provider, const char* verb, const absl::Status& status);
@@ -193,6 +196,24 @@ class Engine : public watcher::Subject {
   bool GaveUpStart(Generation generation, const pb::ProviderError& error, Starts& starts);
   asio::awaitable<void> WaitWhileStarting(Generation generation, base::BootClock::duration wait);
 
+  // --- one_step.cc: where Create carries the command ---
+  bool IsOneStep(const std::string& provider);
+  asio::awaitable<bool> IntendCreate(base::SandboxId id, pb::CreateRequest& request);
+  bool IsToBeCreated(const TaskRow* row, const SandboxRow& sandbox) const;
+  void DropUnwanted(SandboxRow& sandbox);
+  void Withdraw(SandboxRow& sandbox);
+  size_t KeepCreatable(std::vector<base::SandboxId>& ids, std::vector<pb::CreateRequest>& requests);
+  bool MayCreateNow(const base::SandboxId& id);
+  void OnOneStepOutcome(SandboxRow& sandbox, const pb::CreateOutcome& outcome);
+  void TakeHandle(SandboxRow& sandbox, const std::string& handle);
+  void SpawnOneStep(Generation generation);
+  asio::awaitable<void> RunOneStep(Generation generation);
+  // Look-ups by name in a row.
+  struct Finding {
+    std::optional<base::BootTime> absent_since;
+  };
+  asio::awaitable<void> FindCreated(base::SandboxId id, Finding& finding);
+
   // --- observe.cc: what providers attest -> transitions ---
   void OnHint(ProviderState& provider, const providers::ProviderHint& hint);
   // Inspect, at most status_concurrency at a time.
@@ -206,17 +227,23 @@ class Engine : public watcher::Subject {
   void NoteLate(TaskRow& row, const pb::SandboxView& view);
   void Observe(SandboxRow& sandbox, const pb::SandboxView& view);
   void ArmRunTimeout(TaskRow& row);
+  bool EndedBeforeOurStop(const TaskRow& row, const pb::ExitRecord& exit) const;
   void Finish(TaskRow& row, const pb::SandboxView& view);
   void AfterEnd(TaskRow& row);
   void FinishLost(TaskRow& row, const pb::ExitRecord& exit);
   void SandboxAbsent(SandboxRow& sandbox);
+
+  // --- watch.cc: watcher::Subject ---
   asio::awaitable<void> PollLoop(ProviderState& provider);
-  // watcher::Subject
-  std::vector<watcher::Known> KnownSandboxes(const std::string& provider) override;
-  void OnView(const std::string& provider, const pb::SandboxView& view) override;
-  void OnAbsent(const std::string& provider, const std::string& name) override;
+  bool IsSpare(const SandboxRow& sandbox, const pb::SandboxView& view);
+  void BeginCycle(const std::string& provider) override;
+  watcher::Row OnRow(const std::string& provider, const pb::SandboxView& view) override;
+  std::vector<watcher::Known> Missing(const std::string& provider) override;
+  void OnFound(const std::string& provider, const watcher::Known& known,
+               const pb::SandboxView& view) override;
+  void OnAbsent(const std::string& provider, const watcher::Known& known) override;
   void OnCall(const std::string& provider, const char* verb, const absl::Status& status) override;
-  bool MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) override;
+  bool MayDestroySpare(const std::string& provider, const pb::SandboxView& view) override;
 
   // --- orphans.cc: sandboxes that no task holds ---
   // What is to become of a listed sandbox; nullopt if a task holds it. `unknown_for`: how long this
@@ -227,12 +254,22 @@ class Engine : public watcher::Subject {
   // All of one provider, as it lists them now.
   asio::awaitable<absl::Status> FindOrphans(ProviderState& provider, int64_t accepted,
                                             std::vector<FoundOrphan>* found);
-  // Makes our epoch higher than `accepted`, which must be the one that is seen; 0 does nothing.
-  absl::Status AcceptEpoch(int64_t accepted, bool dry_run);
+  bool MayDestroyOrphan(const std::string& provider, const pb::SandboxView& view) override;
   asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> ListOrphans(
       v1::ListOrphansRequest request);
   asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> ReapOrphans(
       v1::ReapOrphansRequest request);
+
+  // --- older_store.cc: a store that is older than the world ---
+  // `last`: the highest position in the store. Before the first Write.
+  void BeginIncarnation(Position last);
+  // True if a sandbox of ours, which no record names, was made by what this store knows nothing of.
+  bool IsForgotten(const VerifiedSandbox& sandbox) const;
+  void NoteForgotten(const std::string& provider, const std::string& name, int64_t epoch);
+  void DropOldIncarnations();
+  // From here on sandboxes up to that epoch may be destroyed; it must be the one that is seen. 0
+  // does nothing.
+  absl::Status AcceptEpoch(int64_t accepted, bool dry_run);
 
   // --- stop.cc: cancel, stop, abandon ---
   v1::CancelResult::Outcome CancelRow(TaskRow& row, rec::Stop stop);
@@ -247,6 +284,7 @@ class Engine : public watcher::Subject {
     base::BootTime sent_at;                   // the last signal
     std::optional<base::BootTime> forced_at;  // the first KILL
   };
+  asio::awaitable<bool> StopOnce(base::SandboxId id, Generation generation, StopCalls& stopping);
   asio::awaitable<void> SignalStopped(base::SandboxId id, Generation generation,
                                       StopCalls& stopping);
   asio::awaitable<bool> FenceStopped(base::SandboxId id, Generation generation,
@@ -257,7 +295,7 @@ class Engine : public watcher::Subject {
   asio::awaitable<absl::StatusOr<v1::AbandonTaskResponse>> AbandonTask(
       v1::AbandonTaskRequest request);
   absl::StatusOr<v1::RenewLeaseResponse> RenewLease(v1::RenewLeaseRequest request);
-  void LeaseLapsed(TaskRow& row);
+  void LeaseLapsed(TaskRow& row, base::BootTime due);
 
   // --- cleanup.cc: sandboxes that are to go ---
   void Cleanup(SandboxRow& sandbox);
@@ -314,6 +352,8 @@ class Engine : public watcher::Subject {
   void Resume(TaskRow& row);
   void ResumeSandbox(SandboxRow& sandbox);
   asio::awaitable<void> OpenProvider(ProviderState& provider);
+  void ResumeCreating(const TaskRow& row, const base::SandboxId& id);
+  asio::awaitable<void> FindWinner(base::SandboxId id, Generation generation);
   asio::awaitable<void> ResumeReady(base::SandboxId id, Generation generation);
   asio::awaitable<void> ResumeStarting(base::SandboxId id, Generation generation);
   asio::awaitable<void> HandOver(base::BootTime deadline);
@@ -331,6 +371,10 @@ class Engine : public watcher::Subject {
   absl::flat_hash_set<Generation> driven_;  // tasks that a coroutine starts or stops now
   // Sandboxes that one direct look-up did not find, and when.
   absl::flat_hash_map<base::SandboxId, base::BootTime> missing_;
+  // One-step creates that wait or are in flight in this process.
+  absl::flat_hash_set<base::SandboxId> creating_;
+  // Of which an earlier create may have had an effect that nobody told, and since when.
+  absl::flat_hash_map<base::SandboxId, base::BootTime> uncertain_;
   LogPort* log_port_ = nullptr;
 
   bool recovered_ = false;
@@ -340,7 +384,11 @@ class Engine : public watcher::Subject {
   int64_t epoch_ = 0;
   int64_t boot_first_position_ = 0;
   int64_t active_ = 0;        // tasks that hold a slot
-  int64_t higher_epoch_ = 0;  // seen on a verified sandbox: our store is older than the world
+  int64_t higher_epoch_ = 0;  // of sandboxes this store never knew: it is older than the world
+  int64_t accepted_epoch_ = 0;
+  uint64_t incarnation_ = 0;
+  std::vector<rec::Incarnation>
+      incarnations_;  // that this store knows, ascending; the last is ours
   absl::Time started_at_;
 
   // Who waits for a task's next durable change (WaitTask), and who for events.

@@ -67,6 +67,7 @@ asio::awaitable<absl::StatusOr<rec::Accepted>> Engine::ReadAccepted(Generation g
 void Engine::OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome& outcome) {
   SandboxRow* sandbox = table_.FindSandbox(id);
   if (sandbox == nullptr) return;
+  if (IsOneStep(sandbox->record.provider())) return OnOneStepOutcome(*sandbox, outcome);
   TaskRow* row = table_.Find(sandbox->record.generation());
   const bool wanted = row != nullptr && row->state() == v1::TASK_STATE_CREATING &&
                       row->status.sandbox_id() == sandbox->record.id();
@@ -87,6 +88,8 @@ void Engine::OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome&
 // `row` is null if nobody waits for the sandbox any more.
 void Engine::CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderError& error) {
   const bool proved = error.proves_no_effect();
+  // A one-step create that provably had no effect withdraws its start intent.
+  const bool withdrawn = row != nullptr && row->state() == v1::TASK_STATE_STARTING;
   if (row != nullptr) {
     const pb::ErrorClass error_class = error.error_class();
     const ProviderState* provider = FindProvider(row->provider);
@@ -101,25 +104,32 @@ void Engine::CreateFailed(TaskRow* row, SandboxRow& sandbox, const pb::ProviderE
       const std::chrono::milliseconds hinted(ToMillis(error.retry_after()));
       wait = std::max<base::BootClock::duration>(wait, hinted);
       const int64_t wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
-      Move(*row, TaskEvent::kCreateRetryable, [&](rec::TaskStatus& status) {
-        status.set_counted_failures(failures);
-        status.set_message(error.message());
-        status.set_not_before_ms(NowMs() + wait_ms);
-        status.set_not_before_boot_ms(BootMs() + wait_ms);
-        status.clear_sandbox_id();
-      });
+      Move(*row, withdrawn ? TaskEvent::kStartWithdrawn : TaskEvent::kCreateRetryable,
+           [&](rec::TaskStatus& status) {
+             status.set_counted_failures(failures);
+             status.set_message(error.message());
+             status.set_not_before_ms(NowMs() + wait_ms);
+             status.set_not_before_boot_ms(BootMs() + wait_ms);
+             status.clear_sandbox_id();
+           });
       Enlist(*row);
     } else {
-      Move(*row, TaskEvent::kCreateFatal, [&](rec::TaskStatus& status) {
-        status.set_counted_failures(failures);
-        status.set_reason(ReasonOf(error_class));
-        status.set_message(error.message());
-        MarkNeverStarted(status);
-      });
+      Move(*row, withdrawn ? TaskEvent::kStartFailed : TaskEvent::kCreateFatal,
+           [&](rec::TaskStatus& status) {
+             status.set_counted_failures(failures);
+             status.set_reason(ReasonOf(error_class));
+             status.set_message(error.message());
+             MarkNeverStarted(status);
+           });
     }
   }
-  if (proved) return DropUncreated(sandbox);
-  Cleanup(sandbox);
+  if (proved) {
+    DropUncreated(sandbox);
+  } else {
+    Cleanup(sandbox);
+  }
+  // Its log is tracked since the intent.
+  if (withdrawn && IsTerminal(row->state())) AfterEnd(*row);
 }
 
 asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation generation) {

@@ -62,7 +62,10 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
   SandboxRow* sandbox = verified.has_value() ? table_.FindSandbox(verified->id) : nullptr;
   if (sandbox == nullptr) return;
   base::Failpoint("hint.received");
-  if (hint.view != nullptr) return Observe(*sandbox, *hint.view);
+  if (hint.view != nullptr) {
+    if (!IsSpare(*sandbox, *hint.view)) Observe(*sandbox, *hint.view);
+    return;
+  }
   const base::SandboxId id = sandbox->id;
   SpawnInspect(id);
 }
@@ -154,7 +157,8 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
       return;
     case pb::SandboxView::CREATED:
       // Proof that it did not begin: our boot marker of this very instance, and nothing started.
-      if (row->state() == v1::TASK_STATE_STARTING && view.boot_marker() && !view.started_marker()) {
+      if (row->state() == v1::TASK_STATE_STARTING && view.boot_marker() && !view.started_marker() &&
+          !IsOneStep(row->provider)) {
         SpawnStart(row->generation, false);
       }
       return;
@@ -172,10 +176,23 @@ void Engine::ArmRunTimeout(TaskRow& row) {
               started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin);
 }
 
+// The daemon stopped it because it did not know better: it had been suspended, or could not reach
+// the provider. What had ended by itself before tells its own end (I11 goes both ways).
+bool Engine::EndedBeforeOurStop(const TaskRow& row, const pb::ExitRecord& exit) const {
+  const rec::Stop& stop = row.status.stop();
+  const bool ours = stop.reason() == v1::REASON_RUN_TIMEOUT ||
+                    stop.reason() == v1::REASON_START_FAILED ||
+                    stop.reason() == v1::REASON_SANDBOX_LOST;
+  if (!ours || exit.start_failed() || !exit.has_ended_at()) return false;
+  if (UnixMs(exit.ended_at()) >= stop.at_ms()) return false;
+  if (stop.reason() != v1::REASON_RUN_TIMEOUT || !exit.has_started_at()) return true;
+  return UnixMs(exit.ended_at()) - UnixMs(exit.started_at()) <= row.timeout_ms;
+}
+
 void Engine::Finish(TaskRow& row, const pb::SandboxView& view) {
   const pb::ExitRecord& exit = view.exit();
   if (exit.lost() || exit.host_rebooted()) return FinishLost(row, exit);
-  const bool stopping = row.state() == v1::TASK_STATE_STOPPING;
+  const bool stopping = row.state() == v1::TASK_STATE_STOPPING && !EndedBeforeOurStop(row, exit);
   if (exit.start_failed()) {
     auto edit = [&exit](rec::TaskStatus& status) {
       status.set_user_code_started(v1::USER_CODE_STARTED_NO);
@@ -265,54 +282,6 @@ void Engine::SandboxAbsent(SandboxRow& sandbox) {
     return;
   }
   if (sandbox.record.state() == rec::SandboxRecord::CLEANUP) ForgetSandbox(sandbox);
-}
-
-asio::awaitable<void> Engine::PollLoop(ProviderState& provider) {
-  while (!stopping_) {
-    if (!provider.opened) {
-      co_await OpenProvider(provider);
-    } else {
-      absl::Status cycle = co_await provider.watcher->Cycle();
-      if (!cycle.ok())
-        base::LogDebug("poll failed", {{"provider", provider.name}, {"error", cycle}});
-    }
-    if (stopping_) co_return;
-    absl::Status woken =
-        co_await provider.poll_now->Wait(deps_.clock.Boot() + options_.poll_interval);
-    if (absl::IsCancelled(woken)) co_return;
-  }
-}
-
-std::vector<watcher::Known> Engine::KnownSandboxes(const std::string& provider) {
-  std::vector<watcher::Known> known;
-  for (const auto& [id, sandbox] : table_.sandboxes()) {
-    if (sandbox->record.provider() != provider || sandbox->record.handle().empty()) continue;
-    if (sandbox->record.state() == rec::SandboxRecord::CLEANUP) continue;
-    known.push_back({deps_.naming.Name(id), sandbox->record.handle()});
-  }
-  return known;
-}
-
-void Engine::OnView(const std::string& provider, const pb::SandboxView& view) {
-  std::map<std::string, std::string> labels(view.labels().begin(), view.labels().end());
-  const auto verified = deps_.naming.Verify(view.name(), labels, provider);
-  if (!verified.has_value()) return;
-  if (verified->epoch > epoch_ && verified->epoch > higher_epoch_) {
-    higher_epoch_ = verified->epoch;
-    base::LogError("a sandbox of ours has a higher epoch: this store is older than the world",
-                   {{"provider", provider}, {"sandbox", view.name()}});
-  }
-  if (SandboxRow* sandbox = table_.FindSandbox(verified->id)) Observe(*sandbox, view);
-}
-
-void Engine::OnAbsent(const std::string& provider, const std::string& name) {
-  const auto verified = deps_.naming.Verify(name, {}, provider);
-  if (!verified.has_value()) return;
-  if (SandboxRow* sandbox = table_.FindSandbox(verified->id)) SandboxAbsent(*sandbox);
-}
-
-void Engine::OnCall(const std::string& provider, const char* verb, const absl::Status& status) {
-  if (ProviderState* state = FindProvider(provider)) NoteCall(*state, verb, status);
 }
 
 }  // namespace boxkeeper::daemon

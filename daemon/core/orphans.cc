@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
@@ -38,12 +37,15 @@ std::optional<OrphanVerdict> Engine::JudgeOrphan(const std::string& provider,
     return OrphanVerdict{v1::Orphan::FOREIGN,
                          "its name is one of ours, but no label proves it: never touched"};
   }
-  const int64_t higher = std::max(higher_epoch_, verified->epoch);
-  if (higher > std::max(epoch_, accepted)) {
+  const int64_t forgotten =
+      std::max(higher_epoch_, IsForgotten(*verified) ? verified->epoch : int64_t{0});
+  if (forgotten > accepted) {
     return OrphanVerdict{
         v1::Orphan::HELD_BACK,
-        absl::StrCat("sandboxes of epoch ", higher, " exist and this store is at ", epoch_,
-                     ", so it may have forgotten tasks that hold them (a restored backup?)")};
+        absl::StrCat("sandboxes of ours (epoch ", forgotten, ") exist that this store (epoch ",
+                     epoch_,
+                     ") never knew, so it may have forgotten tasks that hold them (a restored "
+                     "backup?)")};
   }
   if (unknown_for < options_.orphan_grace) {
     return OrphanVerdict{v1::Orphan::WAITING,
@@ -75,8 +77,9 @@ asio::awaitable<absl::Status> Engine::FindOrphans(ProviderState& provider, int64
     NoteCall(provider, "list", page.status());
     CO_RETURN_IF_ERROR(page.status());
     for (const pb::SandboxView& view : page->sandboxes()) {
-      const auto since =
-          provider.watcher == nullptr ? std::nullopt : provider.watcher->UnknownSince(view.name());
+      const auto since = provider.watcher == nullptr
+                             ? std::nullopt
+                             : provider.watcher->UnknownSince(view.handle());
       const auto unknown_for =
           since ? deps_.clock.Boot() - *since : base::BootClock::duration::zero();
       const auto verdict = JudgeOrphan(provider.name, view, unknown_for, accepted);
@@ -122,22 +125,6 @@ asio::awaitable<absl::StatusOr<v1::ListOrphansResponse>> Engine::ListOrphans(
   response.set_epoch(epoch_);
   response.set_higher_epoch(higher_epoch_);
   co_return response;
-}
-
-absl::Status Engine::AcceptEpoch(int64_t accepted, bool dry_run) {
-  if (accepted != 0 && accepted != higher_epoch_) {
-    return ApiError(absl::StatusCode::kFailedPrecondition, "EPOCH_NOT_SEEN",
-                    higher_epoch_ == 0 ? std::string("no sandbox of a higher epoch is seen")
-                                       : absl::StrCat("the higher epoch that is seen is ",
-                                                      higher_epoch_, ", not ", accepted));
-  }
-  if (accepted == 0 || dry_run) return absl::OkStatus();
-  base::LogWarning("higher epoch accepted: what this store does not know may be destroyed",
-                   {{"epoch", accepted}, {"was", epoch_}});
-  epoch_ = accepted + 1;
-  higher_epoch_ = 0;
-  WriteMeta();
-  return absl::OkStatus();
 }
 
 asio::awaitable<absl::StatusOr<v1::ReapOrphansResponse>> Engine::ReapOrphans(

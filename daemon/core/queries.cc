@@ -362,9 +362,10 @@ std::vector<std::string> Engine::NotReadyBecause() const {
     reasons.push_back("the state directory's disk is almost full: new tasks are refused");
   }
   if (higher_epoch_ > 0) {
-    reasons.push_back(
-        absl::StrCat("sandboxes of epoch ", higher_epoch_, " exist, this store is at ", epoch_,
-                     ": it is older than the world (a restored backup?); nothing is destroyed"));
+    reasons.push_back(absl::StrCat("sandboxes of ours (epoch ", higher_epoch_,
+                                   ") exist that this store (epoch ", epoch_,
+                                   ") never knew: it is older than the world (a restored backup?); "
+                                   "nothing is destroyed"));
   }
   return reasons;
 }

@@ -40,6 +40,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
   const Position last = deps_.store.last_position();
   journal_.StartAfter(last);
   epoch_ = meta.epoch() + 1;
+  BeginIncarnation(last);
   const bool same_boot = meta.boot_id() == deps_.clock.BootId() && meta.boot_first_position() > 0;
   boot_first_position_ = same_boot ? meta.boot_first_position() : last + 1;
   WriteMeta();
@@ -132,6 +133,7 @@ asio::awaitable<void> Engine::OpenProvider(ProviderState& provider) {
   absl::Status cycle = co_await provider.watcher->Cycle();
   if (!cycle.ok())
     base::LogWarning("first look failed", {{"provider", provider.name}, {"error", cycle}});
+  if (cycle.ok()) provider.looked = true;
 }
 
 // The crash table of design section 4, for what the store says of a sandbox.
@@ -142,9 +144,8 @@ void Engine::ResumeSandbox(SandboxRow& sandbox) {
   const base::SandboxId id = sandbox.id;
   switch (sandbox.record.state()) {
     case rec::SandboxRecord::CREATE_INTENDED:
-      // Create again under the same name: an existing one is adopted.
-      if (state == v1::TASK_STATE_CREATING) return AddToBatch(id);
-      return Cleanup(sandbox);
+      if (state != v1::TASK_STATE_CREATING) return Cleanup(sandbox);
+      return ResumeCreating(*row, id);
     case rec::SandboxRecord::READY:
       if (state == v1::TASK_STATE_CREATING) {
         const Generation generation = row->generation;
@@ -154,14 +155,57 @@ void Engine::ResumeSandbox(SandboxRow& sandbox) {
     case rec::SandboxRecord::START_INTENDED: {
       if (!current || IsTerminal(state)) return Cleanup(sandbox);
       const Generation generation = row->generation;
+      // Its one-step create may have had an effect, or may still have one.
+      if (sandbox.record.handle().empty()) uncertain_.emplace(id, deps_.clock.Boot());
       if (state == v1::TASK_STATE_STOPPING) return SpawnStop(generation);
       if (state == v1::TASK_STATE_STARTING) {
+        if (IsOneStep(row->provider)) return SpawnOneStep(generation);
         Spawn("resume", [this, id, generation] { return ResumeStarting(id, generation); });
       }
       return;  // RUNNING: the watcher's first cycle says how it is
     }
     default:
       return Cleanup(sandbox);
+  }
+}
+
+// Where a name is given once, creating again under it adopts what is there; so it is where no
+// create could have left. Elsewhere the sandbox is looked for first.
+void Engine::ResumeCreating(const TaskRow& row, const base::SandboxId& id) {
+  const ProviderState* provider = FindProvider(row.provider);
+  if (IsOneStep(row.provider) || provider->provider->capabilities().name_unique_incl_ended()) {
+    return AddToBatch(id);
+  }
+  const Generation generation = row.generation;
+  Spawn("resume", [this, id, generation] { return FindWinner(id, generation); });
+}
+
+// What an earlier process may have made, perhaps twice. The one that Find tells, the oldest, is
+// journalled as the winner, and only it will be started; others are spares, whenever they show.
+asio::awaitable<void> Engine::FindWinner(base::SandboxId id, Generation generation) {
+  base::Backoff backoff({options_.retry_initial, options_.retry_max}, deps_.rng);
+  while (!stopping_) {
+    SandboxRow* sandbox = table_.FindSandbox(id);
+    ProviderState* provider =
+        sandbox == nullptr ? nullptr : FindProvider(sandbox->record.provider());
+    if (provider == nullptr) co_return;
+    absl::StatusOr<pb::SandboxView> found =
+        co_await provider->provider->Find(deps_.naming.Name(id), CallDeadline(*provider));
+    NoteCall(*provider, "find", found.status());
+    sandbox = table_.FindSandbox(id);
+    TaskRow* row = table_.Find(generation);
+    if (sandbox == nullptr || stopping_) co_return;
+    if (row == nullptr || row->state() != v1::TASK_STATE_CREATING) co_return Cleanup(*sandbox);
+    if (found.ok() && found->state() != pb::SandboxView::ABSENT) {
+      rec::SandboxRecord record = sandbox->record;
+      record.set_handle(found->handle());
+      record.set_state(rec::SandboxRecord::READY);
+      WriteSandbox(std::move(record));
+      co_return co_await ResumeReady(id, generation);
+    }
+    if (found.ok() && AbsentAgain(id, *provider)) co_return AddToBatch(id);
+    absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + backoff.Next());
+    if (!slept.ok()) co_return;
   }
 }
 

@@ -143,6 +143,9 @@ void Engine::WriteMeta() {
   meta.set_boot_id(deps_.clock.BootId());
   meta.set_boot_first_position(boot_first_position_);
   meta.set_folded_cursor_floor(table_.folded_floor());
+  DropOldIncarnations();
+  meta.mutable_incarnations()->Add(incarnations_.begin(), incarnations_.end());
+  meta.set_accepted_epoch(accepted_epoch_);
   for (const auto& [owner, stream] : table_.streams()) {
     if (stream->floor > 0) (*meta.mutable_cursor_floor())[owner] = stream->floor;
   }

@@ -26,20 +26,22 @@ constexpr Edge kEdges[] = {
     {kCreating, kCreateRetryable, kQueued}, {kCreating, kCreateFatal, kFailed},
     {kCreating, kStartIntended, kStarting}, {kCreating, kCancelled, kCancelledState},
     {kCreating, kExpired, kFailed},         {kStarting, kStartAttested, kRunning},
-    {kStarting, kStartFailed, kFailed},     {kStarting, kExitedZero, kSucceeded},
-    {kStarting, kExitedNonZero, kFailed},   {kStarting, kStopRequested, kStopping},
-    {kStarting, kExecutionLost, kLost},     {kStarting, kAbandoned, kLost},
-    {kRunning, kExitedZero, kSucceeded},    {kRunning, kExitedNonZero, kFailed},
-    {kRunning, kStopRequested, kStopping},  {kRunning, kExecutionLost, kLost},
-    {kRunning, kAbandoned, kLost},          {kStopping, kStopped, kCancelledState},
-    {kStopping, kTimeoutFenced, kFailed},   {kStopping, kExecutionLost, kLost},
-    {kStopping, kAbandoned, kLost},
+    {kStarting, kStartWithdrawn, kQueued},  {kStarting, kStartFailed, kFailed},
+    {kStarting, kExitedZero, kSucceeded},   {kStarting, kExitedNonZero, kFailed},
+    {kStarting, kStopRequested, kStopping}, {kStarting, kExecutionLost, kLost},
+    {kStarting, kAbandoned, kLost},         {kRunning, kExitedZero, kSucceeded},
+    {kRunning, kExitedNonZero, kFailed},    {kRunning, kStopRequested, kStopping},
+    {kRunning, kExecutionLost, kLost},      {kRunning, kAbandoned, kLost},
+    {kStopping, kStopped, kCancelledState}, {kStopping, kExitedZero, kSucceeded},
+    {kStopping, kExitedNonZero, kFailed},   {kStopping, kTimeoutFenced, kFailed},
+    {kStopping, kExecutionLost, kLost},     {kStopping, kAbandoned, kLost},
 };
 
 constexpr std::string_view kEventNames[] = {
-    "kDispatched",    "kCreateRetryable", "kCreateFatal",   "kStartIntended", "kStartAttested",
-    "kStartFailed",   "kExitedZero",      "kExitedNonZero", "kStopRequested", "kStopped",
-    "kTimeoutFenced", "kCancelled",       "kExpired",       "kExecutionLost", "kAbandoned",
+    "kDispatched",    "kCreateRetryable", "kCreateFatal",   "kStartIntended",
+    "kStartAttested", "kStartWithdrawn",  "kStartFailed",   "kExitedZero",
+    "kExitedNonZero", "kStopRequested",   "kStopped",       "kTimeoutFenced",
+    "kCancelled",     "kExpired",         "kExecutionLost", "kAbandoned",
 };
 
 // Protobuf's names live as long as the program.

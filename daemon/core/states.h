@@ -18,6 +18,7 @@ enum class TaskEvent {
   kCreateFatal,      // no sandbox and no use in trying again
   kStartIntended,    // the start intent is in the journal: from here user code may run
   kStartAttested,    // the provider attested that the command began
+  kStartWithdrawn,   // one-step launch: the create that might have run it provably had no effect
   kStartFailed,      // the provider attested that the command could not be executed
   kExitedZero,       // attested exit code 0
   kExitedNonZero,  // attested other exit, signal, OOM or the run timeout enforced by the supervisor

@@ -104,25 +104,35 @@ asio::awaitable<void> Engine::RunStop(Generation generation) {
   std::chrono::milliseconds wait = kStopPollFirst;
   StopCalls stopping;
   stopping.begun = deps_.clock.Boot();
+  Finding finding;
   while (!stopping_) {
     TaskRow* row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
     SandboxRow* sandbox = table_.SandboxOf(*row);
     if (sandbox == nullptr || FindProvider(row->provider) == nullptr) break;
     const base::SandboxId id = sandbox->id;
-    co_await SignalStopped(id, generation, stopping);
-    absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
-    row = table_.Find(generation);
-    if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) break;
-    if (stopping.signalled && view.ok()) {
-      const bool fenced = co_await FenceStopped(id, generation, *std::move(view), stopping);
+    if (!sandbox->record.handle().empty()) {
+      const bool fenced = co_await StopOnce(id, generation, stopping);
       if (fenced) break;
+    } else if (!creating_.contains(id)) {
+      co_await FindCreated(id, finding);
     }
     absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + wait);
     if (!slept.ok()) break;
     wait = std::min(wait * 2, kStopPollMax);
   }
   driven_.erase(generation);
+}
+
+// True: it is over.
+asio::awaitable<bool> Engine::StopOnce(base::SandboxId id, Generation generation,
+                                       StopCalls& stopping) {
+  co_await SignalStopped(id, generation, stopping);
+  absl::StatusOr<pb::SandboxView> view = co_await InspectNow(id);
+  const TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return true;
+  if (!stopping.signalled || !view.ok()) co_return false;
+  co_return co_await FenceStopped(id, generation, *std::move(view), stopping);
 }
 
 asio::awaitable<void> Engine::SignalStopped(base::SandboxId id, Generation generation,

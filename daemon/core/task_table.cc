@@ -209,18 +209,34 @@ absl::Status TaskTable::ApplyTransition(Position position, const rec::Transition
   return absl::OkStatus();
 }
 
+void TaskTable::UnlistHandle(const SandboxRow& row) {
+  const auto it = by_handle_.find({row.record.provider(), row.record.handle()});
+  if (it != by_handle_.end() && it->second == &row) by_handle_.erase(it);
+}
+
 absl::Status TaskTable::ApplySandbox(Position position, const rec::SandboxRecord& record) {
   ASSIGN_OR_RETURN(const base::Id128 id, IdFromBytes(record.id()));
   const base::SandboxId sandbox_id{id};
   if (record.state() == rec::SandboxRecord::GONE) {
-    sandboxes_.erase(sandbox_id);
+    const auto gone = sandboxes_.find(sandbox_id);
+    if (gone == sandboxes_.end()) return absl::OkStatus();
+    UnlistHandle(*gone->second);
+    sandboxes_.erase(gone);
     return absl::OkStatus();
   }
   auto& slot = sandboxes_[sandbox_id];
   if (slot == nullptr) slot = std::make_unique<SandboxRow>();
+  UnlistHandle(*slot);
   slot->id = sandbox_id;
   slot->record = record;
   slot->position = position;
+  if (!record.handle().empty()) {
+    // The key lies in the row's own record, so that an entry of another row is replaced as a whole.
+    by_handle_.erase({slot->record.provider(), slot->record.handle()});
+    by_handle_.emplace(std::pair<std::string_view, std::string_view>(slot->record.provider(),
+                                                                     slot->record.handle()),
+                       slot.get());
+  }
   return absl::OkStatus();
 }
 
@@ -324,6 +340,11 @@ const KeyEntry* TaskTable::FindKey(const std::string& key) const {
 SandboxRow* TaskTable::FindSandbox(const base::SandboxId& id) {
   auto it = sandboxes_.find(id);
   return it == sandboxes_.end() ? nullptr : it->second.get();
+}
+
+SandboxRow* TaskTable::FindByHandle(const std::string& provider, const std::string& handle) {
+  auto it = by_handle_.find({provider, handle});
+  return it == by_handle_.end() ? nullptr : it->second;
 }
 
 SandboxRow* TaskTable::SandboxOf(const TaskRow& row) {

@@ -49,6 +49,10 @@ struct SandboxRow {
   base::SandboxId id;
   store::v1::SandboxRecord record;
   Position position = 0;
+  // The watcher's cycles, not of the log: the one in which it was listed last, and the one in
+  // which its handle became known.
+  uint32_t listed_in = 0;
+  uint32_t known_in = 0;
 };
 
 struct LoggedRecord {
@@ -127,6 +131,8 @@ class TaskTable {
   const KeyEntry* FindKey(const std::string& key) const;
 
   SandboxRow* FindSandbox(const base::SandboxId& id);
+  // By what its provider calls it; nullptr if no record has that handle.
+  SandboxRow* FindByHandle(const std::string& provider, const std::string& handle);
   // Of the task's current attempt; nullptr if there is none or it is gone.
   SandboxRow* SandboxOf(const TaskRow& row);
 
@@ -172,6 +178,7 @@ class TaskTable {
   absl::Status ApplyAccepted(Position position, const store::v1::Accepted& accepted);
   void AddToIndexes(std::string key, TaskRow& row);
   absl::Status ApplyTransition(Position position, const store::v1::Transition& transition);
+  void UnlistHandle(const SandboxRow& row);
   absl::Status ApplySandbox(Position position, const store::v1::SandboxRecord& record);
   absl::Status ApplySealed(Position position, const store::v1::Sealed& sealed);
   absl::Status ApplyLog(Position position, const store::v1::LogRecord& record);
@@ -190,6 +197,8 @@ class TaskTable {
   absl::node_hash_map<std::string, KeyEntry> keys_;  // rows point at their keys
   absl::flat_hash_map<std::string, TaskRow*> by_log_path_;
   absl::btree_map<base::SandboxId, std::unique_ptr<SandboxRow>> sandboxes_;
+  // (provider, handle), both in the row's own record.
+  absl::flat_hash_map<std::pair<std::string_view, std::string_view>, SandboxRow*> by_handle_;
   absl::btree_map<Position, EventEntry> events_;
   std::map<std::string, std::unique_ptr<OwnerStream>> streams_;
   absl::btree_map<Position, store::v1::Tombstone> tombstones_;

@@ -24,7 +24,8 @@ enum class TimerKind : uint8_t {
 // At most one timer per (subject, kind); Set replaces it. Used on the loop.
 class TimerQueue {
  public:
-  using Fire = std::function<void(int64_t subject, TimerKind kind)>;
+  // `due`: when it should have fired.
+  using Fire = std::function<void(int64_t subject, TimerKind kind, base::BootTime due)>;
 
   TimerQueue(boost::asio::any_io_executor executor, base::Clock& clock, Fire fire)
       : clock_(clock), fire_(std::move(fire)), alarm_(clock.NewAlarm(std::move(executor))) {}
@@ -68,10 +69,10 @@ class TimerQueue {
     const base::BootTime now = clock_.Boot();
     // Many at once are fired in slices: the loop has others to serve.
     for (int i = 0; i < kFiresPerSlice && !due_.empty() && due_.begin()->first <= now; ++i) {
-      const Key key = due_.begin()->second;
+      const auto [due, key] = *due_.begin();
       due_.erase(due_.begin());
       at_.erase(key);
-      fire_(key.first, key.second);
+      fire_(key.first, key.second, due);
     }
     Arm();
   }

@@ -21,8 +21,9 @@ class TimerQueueTest : public ::testing::Test {
   boost::asio::io_context io_;
   base::FakeClock clock_{io_};
   std::vector<int64_t> fired_;
-  TimerQueue timers_{io_.get_executor(), clock_,
-                     [this](int64_t subject, TimerKind) { fired_.push_back(subject); }};
+  TimerQueue timers_{
+      io_.get_executor(), clock_,
+      [this](int64_t subject, TimerKind, base::BootTime) { fired_.push_back(subject); }};
 };
 
 TEST_F(TimerQueueTest, FiresInOrderOfTime) {

@@ -8,7 +8,7 @@ std::optional<VerifiedSandbox> DeploymentNaming::Verify(
   const base::Verified verified =
       labels.empty() ? deployment_.VerifyName(name) : deployment_.Verify(labels, provider);
   if (verified.kind != base::Verified::kOurs) return std::nullopt;
-  return VerifiedSandbox{.id = verified.sandbox, .epoch = verified.epoch};
+  return VerifiedSandbox{.id = verified.sandbox, .epoch = verified.epoch, .birth = verified.birth};
 }
 
 absl::StatusOr<std::string> Unseal(const base::Sealer& sealer, const std::string& box,

@@ -18,8 +18,9 @@ class DeploymentNaming final : public Naming {
 
   std::string Name(const base::SandboxId& id) const override { return deployment_.Name(id); }
   std::map<std::string, std::string> Labels(const base::SandboxId& id, const std::string& provider,
-                                            int32_t shard, int64_t epoch) const override {
-    return deployment_.Labels(id, provider, shard, epoch);
+                                            int32_t shard, int64_t epoch,
+                                            const base::Birth& birth) const override {
+    return deployment_.Labels(id, provider, shard, epoch, birth);
   }
   // By labels where the provider has them, else by the name alone.
   std::optional<VerifiedSandbox> Verify(const std::string& name,

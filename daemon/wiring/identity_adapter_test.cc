@@ -28,7 +28,7 @@ class IdentityAdapterTest : public ::testing::Test {
 TEST_F(IdentityAdapterTest, OursVerifyByLabelsAndByNameAlone) {
   const DeploymentNaming naming(*deployment_);
   const base::SandboxId id{rng_->NewId()};
-  const auto labels = naming.Labels(id, "local", 5, 9);
+  const auto labels = naming.Labels(id, "local", 5, 9, {.incarnation = 3, .position = 4});
   const auto by_labels = naming.Verify(naming.Name(id), labels, "local");
   ASSERT_TRUE(by_labels.has_value());
   EXPECT_EQ(by_labels->id, id);
@@ -42,7 +42,7 @@ TEST_F(IdentityAdapterTest, OthersDoNot) {
   const DeploymentNaming naming(*deployment_);
   const base::SandboxId id{rng_->NewId()};
   EXPECT_FALSE(naming.Verify("somebody-elses", {}, "local").has_value());
-  auto labels = naming.Labels(id, "local", 5, 9);
+  auto labels = naming.Labels(id, "local", 5, 9, {.incarnation = 3, .position = 4});
   EXPECT_FALSE(naming.Verify(naming.Name(id), labels, "another").has_value());
   labels[base::kLabelEpoch] = "10";
   EXPECT_FALSE(naming.Verify(naming.Name(id), labels, "local").has_value());

@@ -121,6 +121,7 @@ class CoreTest : public ::testing::Test {
     provider_ = std::make_shared<providers::testing::FakeProvider>(io_->get_executor(), *clock_,
                                                                    *rng_, *world_, faults_);
     registry_ = {{"fake", provider_}};
+    if (wrap_) registry_["fake"] = wrap_(provider_);
     metrics_ = std::make_unique<Metrics>();
     CoreDeps deps{.executor = io_->get_executor(),
                   .clock = *clock_,
@@ -187,6 +188,21 @@ class CoreTest : public ::testing::Test {
     ack.set_cursor(cursor);
     const auto acknowledged = Await(core_->AckEvents(ack));
     EXPECT_TRUE(acknowledged.ok()) << acknowledged.status();
+  }
+
+  // The process does not run for `time`, while the world goes on (SIGSTOP): whatever became due
+  // meanwhile comes at once.
+  void Suspend(milliseconds time) {
+    clock_->RunUntilIdle();
+    clock_->Suspend(time);
+    clock_->Advance(milliseconds(0));
+  }
+
+  int Executions(const std::string& id) {
+    world_->Settle();
+    const auto all = world_->ExecutionsByExecId();
+    const auto found = all.find(id);
+    return found == all.end() ? 0 : found->second;
   }
 
   bool IsKept(const std::string& id) {
@@ -275,6 +291,8 @@ class CoreTest : public ::testing::Test {
   providers::testing::FakeWorldOptions world_options_;
   CoreOptions options_;
   std::function<base::BootClock::duration()> commit_delay_;  // of each half of a commit
+  // What the core talks to instead of `provider_` itself, from the next Boot on.
+  std::function<std::shared_ptr<providers::Provider>(std::shared_ptr<providers::Provider>)> wrap_;
   base::BootTime now_{};
   absl::Time wall_;
   int reboots_ = 0;
