@@ -122,6 +122,19 @@ TEST_F(WatcherTest, ACycleCostsOneCallAPage) {
   EXPECT_EQ(notes_.views.size(), 25u);
 }
 
+TEST_F(WatcherTest, CallsPerCycleAreTheNumberOfPagesHoweverManyThereAre) {
+  options_.page_size = 1'000;
+  Connect();
+  int made = 0;
+  for (const int sandboxes : {999, 9'999, 49'999}) {
+    for (; made < sandboxes; ++made) Create("s" + std::to_string(made));
+    notes_.calls.clear();
+    EXPECT_TRUE(Cycle().ok());
+    EXPECT_EQ(Calls("list"), (sandboxes + 999) / 1'000);
+    EXPECT_EQ(Calls("inspect"), 0);
+  }
+}
+
 TEST_F(WatcherTest, ARepeatedRowIsToldOnce) {
   options_.duplicate_row = 1.0;
   Connect();

@@ -168,7 +168,7 @@ TEST_F(EventsTest, AStalledSubscriberCostsNoMemoryAndHoldsNobody) {
     if (i == 60) EXPECT_GT(most, 0u);
     if (i > 60) EXPECT_LT(core_->Fingerprint().size(), 200'000u);
   }
-  EXPECT_EQ(events, 300u * 5);
+  EXPECT_EQ(events, 300u * 4);
   EXPECT_TRUE(absl::IsOutOfRange(Await((*slow)->Next(10, seconds(1))).status()))
       << "told that it lost some, never silently";
 }

@@ -357,6 +357,8 @@ class Engine : public watcher::Subject {
   asio::awaitable<void> ResumeReady(base::SandboxId id, Generation generation);
   asio::awaitable<void> ResumeStarting(base::SandboxId id, Generation generation);
   asio::awaitable<void> HandOver(base::BootTime deadline);
+
+  // --- log_tracking.cc ---
   asio::awaitable<void> TrackLog(Generation generation);
   LogEnd MakeLogEnd(const TaskRow& row) const;
   asio::awaitable<absl::Status> RecordLog(rec::LogRecord record);

@@ -70,11 +70,13 @@ class TableReader : public EventReader {
     return stream == nullptr ? engine_->table_.folded_floor() : stream->floor;
   }
 
-  // False if events after `after_` are gone. A stream that was not there had nothing to lose.
+  // False if events after `after_` are gone. A stream that was not there had nothing to lose
+  // before it began; it is not folded while it is read.
   bool FollowFloor() {
-    if (absent_) after_ = std::max(after_, Floor());
+    const OwnerStream* stream = engine_->table_.FindStream(owner_);
+    if (absent_) after_ = std::max(after_, stream == nullptr ? Floor() : stream->first_floor);
     if (Floor() > after_) return false;
-    absent_ = engine_->table_.FindStream(owner_) == nullptr;
+    absent_ = stream == nullptr;
     return true;
   }
 

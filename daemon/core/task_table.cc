@@ -357,7 +357,7 @@ OwnerStream& TaskTable::Stream(const std::string& owner) {
   if (slot == nullptr) {
     slot = std::make_unique<OwnerStream>();
     slot->name = owner;
-    slot->floor = folded_floor_;
+    slot->floor = slot->first_floor = folded_floor_;
   }
   return *slot;
 }

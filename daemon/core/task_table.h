@@ -32,6 +32,7 @@ struct OwnerStream {
   Position acknowledged = 0;
   Position ack_record = 0;     // where the newest Ack stands; 0 = none
   Position floor = 0;          // events at or below it may be gone
+  Position first_floor = 0;    // its floor when it began: what was below never was its own
   int64_t unacknowledged = 0;  // of `events`
   int64_t tasks = 0;           // rows that belong to it now
 };

@@ -1,0 +1,95 @@
+// A task's output: when its shipping begins, what its end says, and what the log port journals.
+#include <google/protobuf/util/json_util.h>
+
+#include <utility>
+
+#include "base/fault_points.h"
+#include "base/log.h"
+#include "daemon/core/engine.h"
+
+namespace boxkeeper::daemon {
+
+asio::awaitable<void> Engine::TrackLog(Generation generation) {
+  if (log_port_ == nullptr) co_return;
+  absl::StatusOr<LogTask> task = co_await DescribeLog(generation);
+  TaskRow* row = table_.Find(generation);
+  if (!task.ok() || row == nullptr) {
+    base::LogWarning("log not tracked", {{"error", task.status()}});
+    co_return;
+  }
+  log_port_->Track(*std::move(task));
+  if (!IsTerminal(row->state())) co_return;
+  // The end may not be durable yet, and nothing may tell of it before.
+  journal_.WhenSynced(
+      [this, id = row->id, end = MakeLogEnd(*row)] { log_port_->NoteEnd(id, end); });
+}
+
+LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
+  const rec::TaskStatus& status = row.status;
+  LogEnd end;
+  end.ended = true;
+  end.stdout_bytes = status.stdout_bytes();
+  end.stderr_bytes = status.stderr_bytes();
+  end.dropped_bytes = status.dropped_bytes();
+  // The exit record is the task's end as the API gives it, without command and spec.
+  v1::Task task;
+  task.set_id(row.id.ToString());
+  task.set_submission_id(row.submission_id.id.ToUuid());
+  task.set_key_string(*row.key);
+  task.set_generation(row.generation);
+  task.set_state(row.state());
+  task.set_reason(status.reason());
+  task.set_message(status.message());
+  if (status.has_exit_code()) task.set_exit_code(status.exit_code());
+  if (status.has_signal()) task.set_signal(status.signal());
+  task.set_user_code_started(status.user_code_started());
+  task.set_attester(status.attester());
+  if (status.has_peak_memory_bytes()) task.set_peak_memory_bytes(status.peak_memory_bytes());
+  if (status.has_cpu_seconds()) task.set_cpu_seconds(status.cpu_seconds());
+  *task.mutable_accepted_at() = ToTimestamp(row.accepted_at_ms);
+  if (status.started_at_ms() != 0) *task.mutable_started_at() = ToTimestamp(status.started_at_ms());
+  *task.mutable_ended_at() = ToTimestamp(status.ended_at_ms());
+  task.mutable_log()->set_stdout_bytes(end.stdout_bytes);
+  task.mutable_log()->set_stderr_bytes(end.stderr_bytes);
+  task.mutable_log()->set_dropped_bytes(end.dropped_bytes);
+  end.exit_record = [task = std::move(task)] {
+    google::protobuf::util::JsonPrintOptions options;
+    options.preserve_proto_field_names = true;
+    options.add_whitespace = true;
+    std::string text;
+    const auto printed = google::protobuf::util::MessageToJsonString(task, &text, options);
+    if (!printed.ok()) base::LogWarning("exit record not printed", {{"task_id", task.id()}});
+    return text;
+  };
+  return end;
+}
+
+asio::awaitable<absl::Status> Engine::RecordLog(rec::LogRecord record) {
+  TaskRow* row = table_.Find(record.generation());
+  if (row == nullptr) co_return absl::NotFoundError("the task was compacted");
+  for (const LoggedRecord& logged : row->log_records) {
+    if (!Supersedes(record, logged.record)) continue;
+    journal_.Delete(logged.position);
+    std::erase(row->positions, logged.position);
+  }
+  rec::Record wrapped;
+  *wrapped.mutable_log() = std::move(record);
+  Write(wrapped);
+  base::Failpoint("log_record.written");
+  co_await Durable();
+  base::Failpoint("log_record.synced");
+  co_return absl::OkStatus();
+}
+
+void Engine::LogComplete(Generation generation) {
+  TaskRow* row = table_.Find(generation);
+  if (row == nullptr || row->status.log_complete()) return;
+  const bool suppressed = row->status.has_stop() && row->status.stop().suppress_events();
+  Amend(*row, suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_LOG_COMPLETE,
+        [](rec::TaskStatus& status) { status.set_log_complete(true); });
+  base::Failpoint("log.complete");
+  if (!suppressed) ++deps_.metrics.events;
+  if (IsTerminal(row->state())) EraseSecrets(*row);
+}
+
+}  // namespace boxkeeper::daemon
