@@ -53,11 +53,13 @@ class CallRunnerTest : public ::testing::Test {
     std::function<asio::awaitable<absl::StatusOr<int>>(BootTime)> call = [this](BootTime until) {
       return Answer(until);
     };
-    asio::co_spawn(context_, runner_.Run<int>(policy, clock_.Boot() + limit, std::move(call)),
-                   asio::bind_cancellation_slot(
-                       signal_.slot(), [result](std::exception_ptr, absl::StatusOr<int> value) {
-                         *result = std::move(value);
-                       }));
+    signals_.emplace_back();
+    asio::co_spawn(
+        context_, runner_.Run<int>(policy, clock_.Boot() + limit, std::move(call)),
+        asio::bind_cancellation_slot(signals_.back().slot(),
+                                     [result](std::exception_ptr, absl::StatusOr<int> value) {
+                                       *result = std::move(value);
+                                     }));
     clock_.RunUntilIdle();
     return result;
   }
@@ -81,7 +83,7 @@ class CallRunnerTest : public ::testing::Test {
   asio::io_context context_;
   base::FakeClock clock_{context_};
   std::unique_ptr<base::Rng> rng_ = base::MakeSeededRng(3);
-  asio::cancellation_signal signal_;
+  std::deque<asio::cancellation_signal> signals_;  // one for each call
   std::chrono::nanoseconds latency_ = milliseconds(100);
   std::deque<absl::Status> answers_;
   std::vector<BootTime> try_deadlines_;
@@ -236,7 +238,7 @@ TEST_F(CallRunnerTest, RefusalsDoNotOpenTheBreaker) {
 TEST_F(CallRunnerTest, CancelledCallIsNotRepeatedAndFreesItsPlace) {
   latency_ = seconds(4);
   auto result = Spawn(kSignal);
-  signal_.emit(asio::cancellation_type::terminal);
+  signals_.back().emit(asio::cancellation_type::terminal);
   clock_.RunUntilIdle();
   ASSERT_TRUE(result->has_value());
   EXPECT_TRUE(absl::IsCancelled((*result)->status()));
