@@ -114,8 +114,10 @@ void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
   // Of a lost task nobody attested the sizes: what was spooled is what there is.
   const logs::SpoolFiles files = Files(id);
   logs::LogEnd known;
-  known.stdout_bytes = static_cast<uint64_t>(std::max(end.stdout_bytes, SizeOf(files.stdout_path())));
-  known.stderr_bytes = static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
+  known.stdout_bytes =
+      static_cast<uint64_t>(std::max(end.stdout_bytes, SizeOf(files.stdout_path())));
+  known.stderr_bytes =
+      static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
   known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
   known.exit_record = std::move(end.exit_record);
   if (generations_.contains(id)) deps_.metrics.log_bytes_dropped += known.dropped_bytes;
