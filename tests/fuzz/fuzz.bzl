@@ -24,11 +24,10 @@ def fuzz_target(name, deps):
     native.cc_test(
         name = name + "_replay_test",
         size = "small",
-        srcs = ["replay_main.cc"],
         args = ["tests/fuzz/corpus/" + name],
         data = native.glob(["corpus/" + name + "/*"]),
         deps = [
             ":" + name,
-            "@system//:gtest",
+            ":replay_main",
         ],
     )

@@ -35,6 +35,8 @@ def _whole(full):
     yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _FAKECLOUD] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
+    # At length optimised, which is a build of its own; else with what the unit tests have built.
+    yield lambda: fuzzing.run("fuzz", 60) if full else fuzzing.run("asan", 4)
     yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)
     binaries = bazel.output_folder("opt")
     for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout"):
@@ -43,7 +45,6 @@ def _whole(full):
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
-        yield lambda: fuzzing.run(60)
         yield lambda: bazel.build(_BINARIES, "asan")
         sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
         for folder in ("tests/e2e", "tests/crash"):

@@ -17,7 +17,7 @@ _STATE = ".state/fuzz"
 _INPUT_SECONDS = 20
 _MEMORY_MB = 1536
 _INPUT_BYTES = 16384
-_MINIMISED_BYTES = 2048
+_MINIMISED_BYTES = 1024
 # Debian's gRPC, protobuf and abseil are not instrumented (.bazelrc says the same for tests).
 _SYMBOLS = "external_symbolizer_path=/usr/bin/addr2line"
 _ENVIRONMENT = {"ASAN_OPTIONS": f"detect_container_overflow=0:detect_leaks=1:allocator_may_return_null=1:{_SYMBOLS}",
@@ -94,13 +94,13 @@ def _run(binaries, target, seconds):
 
 
 def _minimise(binaries, target):
-    """The corpus of the tree becomes the smallest set that covers what it and the state folder's cover."""
+    """The corpus of the tree becomes few small inputs that reach all branches that it and the state folder's reach."""
     merged = _folder(target, "merged")
     shutil.rmtree(merged)
     os.makedirs(merged)
     os.makedirs(_corpus(target), exist_ok=True)
-    code, output = _engine(binaries, target, ["-merge=1", f"-max_len={_MINIMISED_BYTES}", merged, _corpus(target), _folder(target, "corpus")],
-                           show=False)
+    arguments = ["-set_cover_merge=1", "-use_counters=0", f"-max_len={_MINIMISED_BYTES}"]
+    code, output = _engine(binaries, target, [*arguments, merged, _corpus(target), _folder(target, "corpus")], show=False)
     if code != 0:
         print(output[-3000:])
         return False
