@@ -208,23 +208,36 @@ TEST_F(OneStepTest, AnAnswerThatProvesNothingWasMadeWithdrawsTheIntent) {
 }
 
 TEST_F(OneStepTest, ARefusalAfterALostAnswerProvesNothing) {
-  world_options_.name_unique_incl_ended = true;
-  faults_[Verb::kCreate].answer_lost = 1.0;
-  faults_[Verb::kFind].latency = {seconds(30), seconds(30), 0, seconds(0)};
-  options_.create_timeout = seconds(20);
-  options_.providers["fake"].call_timeout = seconds(1);  // no look-up answers in time
+  options_.create_timeout = seconds(60);
   Boot();
+  provider_->SetReach(FakeProvider::Reach::kHangs);
   const std::string id = Submit(TaskMaker(1).Command("sim run=10m")).id();
-  clock_->Advance(seconds(25));
-  provider_->options()[Verb::kCreate] = {};
+  clock_->Advance(milliseconds(100));
+  provider_->SetReach(FakeProvider::Reach::kUp);
   provider_->options()[Verb::kCreate].errors.push_back(
       {.probability = 1.0, .error_class = pb::QUOTA});
-  clock_->Advance(seconds(20));
+  clock_->Advance(seconds(110));
+  EXPECT_EQ(provider_->calls(Verb::kCreate), 1) << "the first one may still arrive";
+  clock_->Advance(seconds(40));
+  EXPECT_GE(provider_->calls(Verb::kCreate), 2);
   EXPECT_EQ(Get(id).state(), v1::TASK_STATE_STARTING);
   provider_->options()[Verb::kCreate] = {};
-  provider_->options()[Verb::kFind] = {};
   clock_->Advance(seconds(20));
   EXPECT_EQ(Get(id).state(), v1::TASK_STATE_RUNNING);
+  EXPECT_EQ(Executions(id), 1);
+}
+
+// The sandbox of a repeated create runs, ends and is destroyed, and then the first one arrives.
+TEST_F(OneStepTest, ACreateIsNotRepeatedWhileTheFirstOneMayStillArrive) {
+  faults_[Verb::kCreate].latency = {seconds(50), seconds(50), 0, seconds(0)};
+  options_.create_timeout = seconds(2);
+  Boot();
+  const std::string id = Submit(TaskMaker(1)).id();
+  clock_->Advance(seconds(1));
+  faults_ = {};
+  Restart();
+  EXPECT_EQ(WaitEnd(id).state(), v1::TASK_STATE_SUCCEEDED);
+  clock_->Advance(minutes(5));
   EXPECT_EQ(Executions(id), 1);
 }
 
@@ -296,7 +309,7 @@ TEST_F(OneStepTest, OfWhichNothingIsHeardEndsFenced) {
   options_.create_timeout = seconds(10);
   Boot();
   const std::string id = Submit(TaskMaker(1).Command("sim run=10h start_silent")).id();
-  clock_->Advance(minutes(2));
+  clock_->Advance(minutes(3));
   const v1::Task task = WaitEnd(id);
   EXPECT_EQ(task.reason(), v1::REASON_START_FAILED);
   EXPECT_NE(task.user_code_started(), v1::USER_CODE_STARTED_NO);

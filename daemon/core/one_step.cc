@@ -159,7 +159,6 @@ asio::awaitable<void> Engine::RunOneStep(Generation generation) {
   std::chrono::milliseconds wait = kLookFirst;
   Finding finding;
   base::BootTime silent_since = deps_.clock.Boot();
-  const base::BootClock::duration patience = kSilentCreateTimeouts * options_.create_timeout;
   while (!stopping_) {
     TaskRow* row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STARTING) break;
@@ -174,6 +173,9 @@ asio::awaitable<void> Engine::RunOneStep(Generation generation) {
     }
     row = table_.Find(generation);
     if (row == nullptr || row->state() != v1::TASK_STATE_STARTING || stopping_) break;
+    // Before it has settled nothing can be expected.
+    const base::BootClock::duration patience =
+        kSilentCreateTimeouts * options_.create_timeout + Settle(*provider);
     // That a provider cannot be reached is no end of its tasks.
     if (provider->unreachable_since.has_value()) silent_since = deps_.clock.Boot();
     if (deps_.clock.Boot() - silent_since >= patience) {
@@ -211,8 +213,6 @@ asio::awaitable<void> Engine::FindCreated(base::SandboxId id, Finding& finding) 
   const base::BootTime now = deps_.clock.Boot();
   const pb::Capabilities& capabilities = provider->provider->capabilities();
   const bool stopping = row->state() == v1::TASK_STATE_STOPPING;
-  // An ended one would have been found, and one that is still to come is adopted.
-  if (capabilities.name_unique_incl_ended() && !stopping) co_return AddToBatch(id);
   const base::BootTime settled = uncertain_.emplace(id, now).first->second + Settle(*provider);
   const std::chrono::milliseconds lag(ToMillis(capabilities.list_lag()));
   if (!finding.absent_since.has_value()) {
@@ -220,6 +220,12 @@ asio::awaitable<void> Engine::FindCreated(base::SandboxId id, Finding& finding) 
     co_return;
   }
   if (now < settled || now - *finding.absent_since < lag) co_return;
+  // An ended one would have been found. Not before it has settled: the first one would arrive at a
+  // name that is free again once the second one had run and was destroyed.
+  if (capabilities.name_unique_incl_ended() && !stopping) {
+    finding.absent_since.reset();
+    co_return AddToBatch(id);
+  }
   const bool never_ran = capabilities.name_unique_incl_ended();
   auto edit = [never_ran](rec::TaskStatus& status) {
     status.set_user_code_started(never_ran ? v1::USER_CODE_STARTED_NO
