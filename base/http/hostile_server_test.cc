@@ -171,5 +171,19 @@ TEST_F(HostileServerTest, ATrustedCertificateOfAnotherNameIsRefused) {
   std::filesystem::remove_all(folder);
 }
 
+TEST_F(HostileServerTest, AnExpiredCertificateIsRefused) {
+  std::string folder = ::testing::TempDir() + "/tls_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const TestCertificate certificate = MakeTestCertificate("DNS:localhost", /*expired=*/true);
+  std::ofstream(folder + "/ca.pem") << certificate.certificate;
+  options_.ca_file = folder + "/ca.pem";
+  Serve([](const ReceivedRequest&) { return Ok("secret"); },
+        {.certificate = certificate.certificate, .key = certificate.key, .tls_from_start = true});
+  const auto reply = Get("/");
+  EXPECT_EQ(reply.status().code(), absl::StatusCode::kPermissionDenied) << reply.status();
+  EXPECT_TRUE(server_->requests().empty());
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace boxkeeper::base::http

@@ -12,6 +12,7 @@ namespace boxkeeper::base::http {
 namespace {
 
 constexpr long kValidSeconds = 24 * 3600;
+constexpr long kExpiredSeconds = 3600;
 
 std::string Text(BIO* bio) {
   char* data = nullptr;
@@ -30,14 +31,14 @@ void Extend(X509* certificate, int nid, const char* value) {
 
 }  // namespace
 
-TestCertificate MakeTestCertificate(const std::string& names) {
+TestCertificate MakeTestCertificate(const std::string& names, bool expired) {
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
   X509* x509 = certificate.get();
   X509_set_version(x509, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
   X509_gmtime_adj(X509_getm_notBefore(x509), -kValidSeconds);
-  X509_gmtime_adj(X509_getm_notAfter(x509), kValidSeconds);
+  X509_gmtime_adj(X509_getm_notAfter(x509), expired ? -kExpiredSeconds : kValidSeconds);
   X509_NAME* name = X509_get_subject_name(x509);
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);

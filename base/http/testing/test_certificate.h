@@ -10,7 +10,8 @@ struct TestCertificate {
   std::string key;          // PEM
 };
 
-// For `names` in the notation of subjectAltName: "DNS:localhost,IP:127.0.0.1". Valid for a day.
-TestCertificate MakeTestCertificate(const std::string& names);
+// For `names` in the notation of subjectAltName: "DNS:localhost,IP:127.0.0.1". Valid from yesterday
+// until tomorrow, or until an hour ago.
+TestCertificate MakeTestCertificate(const std::string& names, bool expired = false);
 
 }  // namespace boxkeeper::base::http
