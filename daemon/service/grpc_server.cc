@@ -3,7 +3,6 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
-#include <sys/stat.h>
 
 #include <utility>
 
@@ -41,20 +40,7 @@ void Tune(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
-  // Else a second daemon on the same port would silently get half of the connections.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
-
-// No one but us may connect to a socket made meanwhile. Of the whole process, so kept short; files
-// others make at this moment are only more private for it.
-class PrivateUmask {
- public:
-  PrivateUmask() : before_(umask(0077)) {}
-  ~PrivateUmask() { umask(before_); }
-
- private:
-  const mode_t before_;
-};
 
 }  // namespace
 
@@ -103,41 +89,31 @@ absl::Status GrpcServer::Listen(const std::vector<ListenAddress>& addresses) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   Tune(builder);
-  std::vector<int> ports(addresses.size(), 0);
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    const ListenAddress& address = addresses[i];
+  for (ListenAddress address : addresses) {
     std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
-    if (!address.unix_path.empty()) {
-      RETURN_IF_ERROR(ClearStaleSocket(address.unix_path));
-    } else if (tls_ != nullptr) {
+    if (address.unix_path.empty() && tls_ != nullptr) {
       credentials_.push_back(std::make_shared<ReloadableTlsCredentials>(*tls_));
       credentials = credentials_.back();
     }
-    builder.AddListeningPort(ToString(address), std::move(credentials), &ports[i]);
+    using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+    transports_.push_back(
+        builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, credentials));
+    auto take = [transport = transports_.back().get()](int listener, int connection) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters arrived;
+      arrived.listener_fd = listener;
+      arrived.fd = connection;
+      transport->HandleNewConnection(&arrived);
+    };
+    ASSIGN_OR_RETURN(address.port, acceptor_.Listen(address, std::move(take)));
+    addresses_.push_back(ToString(address));
   }
   builder.RegisterService(&executor_);
   builder.RegisterService(&admin_);
   builder.RegisterService(&reflection_);
-  {
-    const PrivateUmask umask;
-    server_ = builder.BuildAndStart();
-  }
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    ListenAddress address = addresses[i];
-    if (server_ == nullptr || ports[i] == 0) {
-      const std::string why = WhyNotBindable(address);
-      if (server_ != nullptr || !why.empty()) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("cannot listen on ", ToString(address), ": ", why));
-      }
-      continue;
-    }
-    if (!address.unix_path.empty()) chmod(address.unix_path.c_str(), 0600);
-    address.port = static_cast<uint16_t>(ports[i]);
-    addresses_.push_back(ToString(address));
-  }
+  server_ = builder.BuildAndStart();
   if (server_ == nullptr) return absl::FailedPreconditionError("cannot listen");
   SetHealth(false);
+  acceptor_.Start();
   return absl::OkStatus();
 }
 
@@ -159,6 +135,7 @@ void GrpcServer::StopServing() {
 void GrpcServer::EndCalls() { host_.CancelAll(ShuttingDown()); }
 
 void GrpcServer::Shutdown(std::chrono::milliseconds grace) {
+  acceptor_.Stop();
   server_->Shutdown(std::chrono::system_clock::now() + grace);
   server_->Wait();
 }

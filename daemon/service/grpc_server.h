@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "daemon/api/task_api.h"
 #include "daemon/metrics/metrics.h"
+#include "daemon/service/acceptor.h"
 #include "daemon/service/admin_service.h"
 #include "daemon/service/authenticator.h"
 #include "daemon/service/call_host.h"
@@ -86,7 +88,10 @@ class GrpcServer {
   std::unique_ptr<TlsSource> tls_;  // nullptr = no TLS
   std::vector<std::shared_ptr<ReloadableTlsCredentials>> credentials_;
   std::vector<std::string> addresses_;
-  std::unique_ptr<grpc::Server> server_;  // last: goes first
+  // By which accepted connections come to `server_`; one per address.
+  std::vector<std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>> transports_;
+  std::unique_ptr<grpc::Server> server_;
+  Acceptor acceptor_;  // last: goes first
 };
 
 }  // namespace boxkeeper::daemon

@@ -1,7 +1,5 @@
 #include "daemon/service/listener.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -82,31 +80,6 @@ absl::Status ClearStaleSocket(const std::string& path) {
         absl::StrCat("unix:", path, ": cannot remove the stale socket: ", ErrorText(errno)));
   }
   return absl::OkStatus();
-}
-
-std::string WhyNotBindable(const ListenAddress& address) {
-  if (!address.unix_path.empty()) {
-    const std::string parent = address.unix_path.substr(0, address.unix_path.rfind('/') + 1);
-    return access(parent.c_str(), W_OK) == 0 ? "" : parent + ": " + ErrorText(errno);
-  }
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  const std::string port = absl::StrCat(address.port);
-  const int failed = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found);
-  if (failed != 0) return gai_strerror(failed);
-  std::string why;
-  for (const addrinfo* at = found; at != nullptr && why.empty(); at = at->ai_next) {
-    const int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) continue;
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, at->ai_addr, at->ai_addrlen) != 0) why = ErrorText(errno);
-    close(fd);
-  }
-  freeaddrinfo(found);
-  return why;
 }
 
 }  // namespace boxkeeper::daemon

@@ -24,7 +24,4 @@ absl::Status CheckExposure(const std::vector<ListenAddress>& addresses, bool tls
 // somebody serves it or if it is no socket; kInvalidArgument if the path is too long for one.
 absl::Status ClearStaleSocket(const std::string& path);
 
-// Why binding failed, found out by trying: "Address already in use". For messages only.
-std::string WhyNotBindable(const ListenAddress& address);
-
 }  // namespace boxkeeper::daemon

@@ -84,7 +84,9 @@ class Soak:
             self._lossy = False
             load = Load(self._world, next_number, at_once=16)
             for _ in range(min(_ROUNDS_PER_CHAPTER, rounds - self.counts["rounds"])):
-                # Random moments are the point here.
+                # Random moments are the point here; most of them after the start is done, so that there is something to lose.
+                if self._rng.random() < 0.8:
+                    until(lambda: self._world.keeper.failure or self._world.client.health() == 1, "it serves")
                 self._pause.wait(self._rng.random() * 0.6)
                 self._kill(self._rng.choice(_VICTIMS))
                 self._world.alive()
