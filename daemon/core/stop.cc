@@ -175,7 +175,9 @@ asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation genera
   if (sandbox == nullptr) co_return true;
   ProviderState* provider = FindProvider(sandbox->record.provider());
   const std::string handle = sandbox->record.handle();
+  base::Failpoint("fence.before_call");
   absl::Status fenced = co_await provider->provider->Fence(handle, CallDeadline(*provider));
+  base::Failpoint("fence.after_answer");
   NoteCall(*provider, "fence", fenced);
   if (!fenced.ok()) {
     const bool patient = !stopping.forced_at || now - *stopping.forced_at < kDestroyAfter;

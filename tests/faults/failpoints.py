@@ -51,6 +51,30 @@ _SINGLE = {
     scenarios.restart: ["recover.loaded", "recover.epoch_synced", "recover.resumed", "provider.opened"],
 }
 
+# The same moves at FakeCloud: over the wire, with answers that get lost.
+_CLOUD_TRANSITIONS = {
+    "kDispatched": (scenarios.cloud_zero, "create.after_answer"),
+    "sandbox.ready": (scenarios.cloud_create_answer_lost, "start.after_answer"),
+    "kStartIntended": (scenarios.cloud_start_answer_lost, "start.after_answer"),
+    "kStartAttested": (scenarios.cloud_nonzero, "event.after_send"),
+    "kExitedNonZero": (scenarios.cloud_nonzero, "destroy.after_answer"),
+    "kStartFailed": (scenarios.cloud_start_fails, "destroy.after_answer"),
+    "kCreateRetryable": (scenarios.cloud_create_fails_once, "create.after_answer"),
+    "kCreateFatal": (scenarios.cloud_key_refused, "event.after_send"),
+    "kStopRequested": (scenarios.cloud_cancel, "signal.after_answer"),
+    "kStopped": (scenarios.cloud_cancel, "destroy.after_answer"),
+    "kExecutionLost": (scenarios.cloud_vanishes, "event.after_send"),
+    "sandbox.cleanup_intended": (scenarios.cloud_zero, "destroy.after_answer"),
+    "sandbox.forgotten": (scenarios.cloud_zero, "batch.committed"),
+}
+_CLOUD_SINGLE = {
+    scenarios.cloud_zero: ["create.before_call", "create.after_answer", "start.before_call", "start.after_answer", "destroy.before_call",
+                           "destroy.after_answer"],
+    scenarios.cloud_create_answer_lost: ["create.after_answer"],
+    scenarios.cloud_start_answer_lost: ["start.after_answer"],
+    scenarios.cloud_start_never_arrives: ["fence.before_call", "fence.after_answer"],
+}
+
 # Of boxlaunch and its supervisors. Where a supervisor dies, nobody saw how the command ended.
 _LAUNCHER = {
     scenarios.zero: ["launcher.create.recorded", "launcher.start.forked", "launcher.start.noticed", "launcher.end.known",
@@ -64,23 +88,29 @@ _LAUNCHER = {
 _SLOW = {scenarios.timeout_seen_by_the_daemon}
 
 
-def _daemon_cases():
-    for move, (scenario, effect) in _TRANSITIONS.items():
+_FULL = bool(os.environ.get("BOXKEEPER_FULL"))
+
+
+def _cases(transitions, single, quick):
+    """`quick`: how many of a transition's moments without --full; the first ones of the list, turned on by one each time."""
+    for number, (move, (scenario, effect)) in enumerate(transitions.items()):
         points = [*(move + suffix for suffix in _MOMENTS.values()), f"{move}>batch.taken>commit.after_sync>{effect}"]
-        if scenario in _SLOW and not os.environ.get("BOXKEEPER_FULL"):
-            points = points[:1]
+        if not _FULL:
+            first = 0 if scenario in _SLOW else number % len(points)
+            points = (points[first:] + points[:first])[:1 if scenario in _SLOW else quick]
         for point in points:
             yield scenario, point
-    for scenario, names in _SINGLE.items():
+    for scenario, names in single.items():
         for name in names:
             yield scenario, name
 
 
 # (scenario, fault point) of each kill of the daemon, and of the launcher or a supervisor.
-DAEMON = list(_daemon_cases())
+DAEMON = list(_cases(_TRANSITIONS, _SINGLE, 4))
+CLOUD = list(_cases(_CLOUD_TRANSITIONS, _CLOUD_SINGLE, 1))
 LAUNCHER = [(scenario, name) for scenario, names in _LAUNCHER.items() for name in names]
 
 
 def names():
     """Every name that occurs in the tables."""
-    return {step.partition(":")[0] for _, path in DAEMON + LAUNCHER for step in path.split(">")}
+    return {step.partition(":")[0] for _, path in DAEMON + CLOUD + LAUNCHER for step in path.split(">")}

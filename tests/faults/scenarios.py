@@ -220,3 +220,76 @@ def compacted(world):
 
 
 compacted.config = {"scheduling": {"retention": "100ms"}}
+
+# --- at FakeCloud ---
+
+
+def cloud(function):
+    """Marks a scenario whose provider is FakeCloud."""
+    function.cloud = True
+    return function
+
+
+@cloud
+def cloud_zero(world):
+    world.submit_sim("zero", "run=50ms", [SUCCEEDED])
+
+
+@cloud
+def cloud_nonzero(world):
+    world.submit_sim("nonzero", "run=300ms exit=3", [_failed(3)])
+
+
+@cloud
+def cloud_create_fails_once(world):
+    """503: nobody knows whether it had its effect."""
+    world.cloud.script("faults: [{verbs: [create], fault: status, status: 503, effect: 0.5, count: 1}]")
+    world.submit_sim("retried", "run=50ms exit=6", [_failed(6)])
+
+
+@cloud
+def cloud_create_answer_lost(world):
+    world.cloud.script("faults: [{verbs: [create], fault: lost, count: 1}]")
+    world.submit_sim("lost_answer", "run=50ms", [SUCCEEDED])
+
+
+@cloud
+def cloud_start_answer_lost(world):
+    world.cloud.script("faults: [{verbs: [start], fault: lost, count: 1}]")
+    world.submit_sim("lost_answer", "run=300ms exit=2", [_failed(2)])
+
+
+@cloud
+def cloud_key_refused(world):
+    world.cloud.script("faults: [{verbs: [create], fault: status, status: 401}]")
+    world.submit_sim("refused", "run=50ms", [("FAILED", "AUTH", None, None)], runs=(0,))
+
+
+@cloud
+def cloud_start_fails(world):
+    world.submit_sim("start_fails", "start_fails", [("FAILED", "START_FAILED", None, None)], runs=(0,))
+
+
+@cloud
+def cloud_cancel(world):
+    task = world.submit_sim("cancelled", "run=1h", [("CANCELLED", "CANCELLED", None, n) for n in (9, 15)])
+    world.wait_ran("cancelled")
+    world.client.wait_running(task.id)
+    world.client.cancel(task.id)
+
+
+@cloud
+def cloud_start_never_arrives(world):
+    """It is cancelled while its start is being repeated: the sandbox only waits, and is fenced."""
+    world.cloud.script("faults: [{verbs: [start], fault: reset, effect: 0}]")
+    task = world.submit_sim("fenced", "run=1h", [("CANCELLED", "CANCELLED", None, None)], runs=(0,))
+    until(lambda: state_name(world.client.get(task.id).state) == "STARTING", "its start is on its way")
+    world.client.cancel(task.id)
+
+
+@cloud
+def cloud_vanishes(world):
+    task = world.submit_sim("vanished", "run=1h", [LOST])
+    world.wait_ran("vanished")
+    world.client.wait_running(task.id)
+    world.cloud.vanish(world.client.get(task.id).sandbox.name)

@@ -6,10 +6,10 @@ import resource
 import socket
 import threading
 
-import grpc
 import pytest
 
 from tests.faults import store_check
+from tests.harness import processes
 from tests.harness.client import Client, end, spec
 from tests.harness.daemon import Daemon
 from tests.harness.gate import Gate
@@ -98,7 +98,11 @@ def test_the_http_port_is_served_again_too():
         client = daemon.start().client
         client.run(spec(argv=["true"]))
         assert daemon.http("/healthz")[0] == 200
-        with _none_left(daemon):
-            with pytest.raises((OSError, grpc.RpcError)):
-                daemon.http("/healthz")
+        port = processes.listening_ports(daemon.process.pid)[0]
+        with _none_left(daemon), contextlib.ExitStack() as crowd:
+            for _ in range(64):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            before = _cpu_seconds(daemon.process.pid)
+            threading.Event().wait(_WATCHED_SECONDS)
+            assert _cpu_seconds(daemon.process.pid) - before < 0.5 * _WATCHED_SECONDS * SLOWNESS
         until(lambda: daemon.http("/healthz")[0] == 200, "served again")

@@ -7,12 +7,14 @@ import subprocess
 import pytest
 
 from tests.faults import failpoints
+from tests.faults.cloud_world import CloudWorld
 from tests.faults.world import World
 from tests.harness.stubs import ROOT
 
 
 def _run(scenario, daemon_at=None, launcher_at=None):
-    with World(getattr(scenario, "config", None), daemon_at, launcher_at) as world:
+    kind = CloudWorld if hasattr(scenario, "cloud") else World
+    with kind(getattr(scenario, "config", None), daemon_at, launcher_at) as world:
         world.keeper.on_death = lambda: leaked.extend(world.expose_canary())
         leaked = []
         if daemon_at and not getattr(scenario, "arms_later", False):
@@ -29,6 +31,11 @@ def _run(scenario, daemon_at=None, launcher_at=None):
 
 @pytest.mark.parametrize(("scenario", "point"), [pytest.param(*case, id=f"{case[0].__name__}-{case[1]}") for case in failpoints.DAEMON])
 def test_the_daemon_killed(scenario, point):
+    _run(scenario, daemon_at=point)
+
+
+@pytest.mark.parametrize(("scenario", "point"), [pytest.param(*case, id=f"{case[0].__name__}-{case[1]}") for case in failpoints.CLOUD])
+def test_the_daemon_killed_while_its_tasks_are_at_fakecloud(scenario, point):
     _run(scenario, daemon_at=point)
 
 
