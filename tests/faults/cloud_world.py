@@ -11,12 +11,12 @@ _SCHEDULING = {"create_timeout": "3s", "start_timeout": "2s", "max_attempts": 20
 class CloudWorld(World):
     """Use as World; tasks say in FakeCloud's words what they do."""
 
-    def __init__(self, config=None, failpoint=None, launcher_failpoint=None, script="", arguments=()):
+    def __init__(self, config=None, failpoint=None, launcher_failpoint=None, script="", one_step=False):
         config = config or {}
         super().__init__({**config, "scheduling": {**_SCHEDULING, **config.get("scheduling", {})}}, failpoint, launcher_failpoint)
-        self.cloud = FakeCloud(self.daemon.folder, script, arguments)
+        self.cloud = FakeCloud(self.daemon.folder, script, ["--one_step"] if one_step else [])
         # After a create whose answer was lost its sandbox shows at once here.
-        section = self.cloud.provider(call_timeout="2s", create_settle="500ms")
+        section = self.cloud.provider(call_timeout="2s", create_settle="500ms", one_step=one_step)
         self._overlay = {**self._overlay, "providers": {"local": None, "cloud": section}, "default_provider": "cloud"}
         self.daemon.configure(self._overlay)
 

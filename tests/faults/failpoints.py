@@ -60,6 +60,7 @@ _CLOUD_TRANSITIONS = {
     "kExitedNonZero": (scenarios.cloud_nonzero, "destroy.after_answer"),
     "kStartFailed": (scenarios.cloud_start_fails, "destroy.after_answer"),
     "kCreateRetryable": (scenarios.cloud_create_fails_once, "create.after_answer"),
+    "kStartWithdrawn": (scenarios.cloud_launch_withdrawn, "create.after_answer"),
     "kCreateFatal": (scenarios.cloud_key_refused, "event.after_send"),
     "kStopRequested": (scenarios.cloud_cancel, "signal.after_answer"),
     "kStopped": (scenarios.cloud_cancel, "destroy.after_answer"),

@@ -9,7 +9,6 @@ import signal
 import grpc
 
 from tests.faults.world import OWNER
-from tests.harness import processes
 from tests.harness.client import spec, state_name
 from tests.harness.stubs import admin_pb2, executor_pb2
 from tests.harness.waiting import until
@@ -80,9 +79,7 @@ cancel_queued.config = {"scheduling": {"max_running": 1}}
 
 
 def _signal_supervisors(world, number):
-    """To every child of boxlaunch: the supervisors, as its helpers live for milliseconds only."""
-    launcher = until(world.daemon.launcher_pid, "a launcher")
-    supervisors = [pid for pid in processes.of_folder(world.daemon.state_dir) if processes.parent(pid) == launcher]
+    supervisors = world.daemon.supervisor_pids()
     assert supervisors
     for pid in supervisors:
         os.kill(pid, number)
@@ -293,3 +290,13 @@ def cloud_vanishes(world):
     world.wait_ran("vanished")
     world.client.wait_running(task.id)
     world.cloud.vanish(world.client.get(task.id).sandbox.name)
+
+
+@cloud
+def cloud_launch_withdrawn(world):
+    """A create that carries the command is refused with proof that nothing happened: the task may go back."""
+    world.cloud.script("faults: [{verbs: [create], fault: status, status: 425, count: 6}]")
+    world.submit_sim("withdrawn", "run=50ms exit=6", [_failed(6)])
+
+
+cloud_launch_withdrawn.one_step = True

@@ -10,7 +10,6 @@ import threading
 import time
 
 from tests.faults.world import OWNER, World
-from tests.harness import processes
 from tests.harness.client import end, spec
 from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import SLOWNESS, until
@@ -103,19 +102,17 @@ class Soak:
         world = self._world
         if "daemon" in victim or victim == "everything":
             world.daemon.process.kill()
-        if victim != "daemon":
-            launcher = world.daemon.launcher_pid()
-            self._lossy = True
-            if launcher is None:
-                return
-            supervisors = [pid for pid in processes.of_folder(world.daemon.state_dir) if processes.parent(pid) == launcher]
-            if victim == "supervisor":
-                self._send(self._rng.choice(supervisors) if supervisors else None)
-            else:
-                self._send(launcher)
-            if victim == "everything":
-                for pid in supervisors:
-                    self._send(pid)
+        if victim == "daemon":
+            return
+        self._lossy = True
+        supervisors = world.daemon.supervisor_pids()
+        if victim == "supervisor":
+            self._send(self._rng.choice(supervisors) if supervisors else None)
+        else:
+            self._send(world.daemon.launcher_pid())
+        if victim == "everything":
+            for pid in supervisors:
+                self._send(pid)
 
     def _send(self, pid):
         try:

@@ -13,8 +13,12 @@ from tests.harness.stubs import ROOT
 
 
 def _run(scenario, daemon_at=None, launcher_at=None):
-    kind = CloudWorld if hasattr(scenario, "cloud") else World
-    with kind(getattr(scenario, "config", None), daemon_at, launcher_at) as world:
+    config = getattr(scenario, "config", None)
+    if hasattr(scenario, "cloud"):
+        made = CloudWorld(config, daemon_at, launcher_at, one_step=getattr(scenario, "one_step", False))
+    else:
+        made = World(config, daemon_at, launcher_at)
+    with made as world:
         world.keeper.on_death = lambda: leaked.extend(world.expose_canary())
         leaked = []
         if daemon_at and not getattr(scenario, "arms_later", False):

@@ -176,10 +176,14 @@ class Daemon:
         """Pid of the state folder's boxlaunch: the one whose parent is not a boxlaunch; None if there is none."""
         launchers = {pid for pid in processes.of_folder(self.state_dir)
                      if processes.arguments(pid)[:1] and processes.arguments(pid)[0].endswith("boxlaunch")}
-        for pid in launchers:
+        for pid in launchers - set(self.supervisor_pids()):
             if processes.parent(pid) not in launchers:
                 return pid
         return None
+
+    def supervisor_pids(self):
+        """Pids of the supervisors, also of those whose launcher is gone."""
+        return [pid for pid in processes.of_folder(self.state_dir) if processes.name(pid).startswith("bx:")]
 
     def stored_log(self, task, stream="stdout"):
         """Bytes of a task's log in the `plain` layout of the log store."""

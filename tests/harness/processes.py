@@ -50,6 +50,11 @@ def of_folder(folder):
     return {pid for pid in pids if pid != me and state(pid) not in ("", "Z") and _mentions(pid, folder)}
 
 
+def name(pid):
+    """What the process calls itself, at most 15 bytes; empty if there is no such process."""
+    return _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+
+
 def arguments(pid):
     """Command line of a process as a list."""
     return [part.decode(errors="replace") for part in _read(f"/proc/{pid}/cmdline").split(b"\0")[:-1]]
