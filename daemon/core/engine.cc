@@ -1,5 +1,6 @@
 #include "daemon/core/engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -317,7 +318,8 @@ base::BootTime Engine::BootFromMs(int64_t boot_ms) const {
 
 base::BootTime Engine::Instant(Position position, int64_t boot_ms, int64_t wall_ms) const {
   if (position >= boot_first_position_ && boot_ms > 0) return BootFromMs(boot_ms);
-  return deps_.clock.Boot() + std::chrono::milliseconds(wall_ms - NowMs());
+  // Of another boot. It has passed, whatever the wall clock was set to since (I13).
+  return deps_.clock.Boot() + std::chrono::milliseconds(std::min<int64_t>(0, wall_ms - NowMs()));
 }
 
 base::BootTime Engine::CallDeadline(const ProviderState& provider) const {

@@ -76,6 +76,9 @@ asio::awaitable<void> Journal::CommitLoop() {
   while (!open_.batch.empty() || !open_.outputs.empty()) {
     Pending pending = std::exchange(open_, Pending{});
     ++open_batch_;
+    if (base::Mutated("answer_before_sync")) {
+      for (auto& output : std::exchange(pending.outputs, {})) output();
+    }
     if (!pending.batch.empty()) {
       base::Failpoint("batch.taken");
       absl::Status status = co_await CommitUntilSpace(pending.batch);
