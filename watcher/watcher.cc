@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/fault_points.h"
 #include "base/status_macros.h"
 
 namespace boxkeeper::watcher {
@@ -68,6 +69,10 @@ asio::awaitable<absl::Status> Watcher::LookUpMissing() {
 }
 
 asio::awaitable<absl::Status> Watcher::LookUp(const Known& known) {
+  if (base::Mutated("missing_row_is_absent")) {
+    subject_.OnAbsent(provider_.name(), known);
+    co_return absl::OkStatus();
+  }
   auto view = co_await provider_.Inspect(known.handle, Deadline());
   subject_.OnCall(provider_.name(), "inspect", view.status());
   CO_RETURN_IF_ERROR(view.status());
@@ -77,7 +82,9 @@ asio::awaitable<absl::Status> Watcher::LookUp(const Known& known) {
     co_return absl::OkStatus();
   }
   auto [it, first] = missing_.emplace(known.handle, clock_.Boot());
-  if (first || clock_.Boot() - it->second < LagOf(provider_)) co_return absl::OkStatus();
+  const bool hasty = base::Mutated("one_look_up") || (!first && base::Mutated("list_lag_ignored"));
+  const bool settled = hasty || (!first && clock_.Boot() - it->second >= LagOf(provider_));
+  if (!settled) co_return absl::OkStatus();
   missing_.erase(it);
   subject_.OnAbsent(provider_.name(), known);
   co_return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/identity/key_file.h"
 #include "base/status_macros.h"
 
@@ -225,7 +226,8 @@ Verified Deployment::Verify(const std::map<std::string, std::string>& labels,
   const auto shard_number = static_cast<int32_t>(*shard);
   const std::string mac =
       LabelMac(key->hmac, SandboxId{*sandbox}, provider, shard_number, *epoch, born);
-  if (!EqualInConstantTime(mac, value(kLabelMac))) return verified;
+  const bool proved = EqualInConstantTime(mac, value(kLabelMac)) || Mutated("mac_not_checked");
+  if (!proved) return verified;
   return {.kind = Verified::kOurs,
           .sandbox = {*sandbox},
           .shard = shard_number,

@@ -17,6 +17,7 @@ std::chrono::milliseconds Settle(const ProviderState& provider) {
 
 // Journalled first: the wish to destroy survives a crash.
 void Engine::Cleanup(SandboxRow& sandbox) {
+  if (base::Mutated("lost_create_not_cleaned") && sandbox.record.handle().empty()) return;
   const base::SandboxId id = sandbox.id;
   if (sandbox.record.state() != rec::SandboxRecord::CLEANUP) {
     rec::SandboxRecord record = sandbox.record;

@@ -36,6 +36,9 @@ void Engine::RequestDispatch() {
 }
 
 bool Engine::MayDispatch() const {
+  if (base::Mutated("drain_ignored"))
+    return started_ && !stopping_ && active_ < options_.max_running;
+  if (base::Mutated("max_running_ignored")) return started_ && !stopping_ && !table_.drain();
   return started_ && !stopping_ && !table_.drain() && active_ < options_.max_running;
 }
 
@@ -87,6 +90,7 @@ void Engine::DispatchOne(ProviderState& provider, TaskRow& row) {
     status.clear_message();
   });
   // Intent before effect: the create may leave only when the intent is synced (I4).
+  if (base::Mutated("create_before_intent")) return AddToBatch(id);
   journal_.WhenSynced([this, id] { AddToBatch(id); });
 }
 
@@ -159,9 +163,12 @@ void Engine::AddToBatch(const base::SandboxId& id) {
 void Engine::FlushBatches(ProviderState& provider) {
   const size_t size = std::max<size_t>(1, options_.creation_batch_size);
   while (!stopping_ && !provider.to_create.empty() &&
-         provider.creates_in_flight < provider.limits.create_concurrency) {
+         (provider.creates_in_flight < provider.limits.create_concurrency ||
+          base::Mutated("create_concurrency_ignored"))) {
     if (!provider.batch_due && provider.to_create.size() < size) return;
-    const size_t room = provider.limits.create_concurrency - provider.creates_in_flight;
+    const size_t room = base::Mutated("create_concurrency_ignored")
+                            ? size
+                            : provider.limits.create_concurrency - provider.creates_in_flight;
     const size_t count = std::min({size, room, provider.to_create.size()});
     std::vector<base::SandboxId> ids(provider.to_create.begin(),
                                      provider.to_create.begin() + count);
@@ -238,7 +245,7 @@ asio::awaitable<void> Engine::RunBatch(ProviderState& provider, std::vector<base
   }
   // User code may run from here: the create leaves only when that is durable (I4).
   if (!requests.empty() && IsOneStep(provider.name)) {
-    co_await Durable();
+    if (!base::Mutated("one_step_before_intent")) co_await Durable();
     provider.creates_in_flight -= static_cast<int>(KeepCreatable(asked, requests));
   }
   if (!requests.empty()) {

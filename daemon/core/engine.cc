@@ -136,6 +136,10 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
   status = CopyStatus(row);
   status.set_state(*to);
   if (edit) edit(status);
+  if (event == TaskEvent::kStartAttested && base::Mutated("move_not_journalled")) {
+    CHECK(table_.Apply(journal_.next_position(), record).ok());
+    return true;
+  }
   if (IsTerminal(*to)) {
     if (status.ended_at_ms() == 0) status.set_ended_at_ms(transition.at_ms());
     status.set_ended_boot_ms(BootMs());
@@ -242,6 +246,7 @@ void Engine::OnTimer(int64_t subject, TimerKind kind, base::BootTime due) {
   if (row == nullptr) return;
   switch (kind) {
     case TimerKind::kStartDeadline:
+      if (base::Mutated("deadline_forgotten")) return;
       if (row->state() == v1::TASK_STATE_QUEUED || row->state() == v1::TASK_STATE_CREATING) {
         Expire(*row);
       }
@@ -327,6 +332,7 @@ base::BootTime Engine::CallDeadline(const ProviderState& provider) const {
 }
 
 void Engine::LeaseLapsed(TaskRow& row, base::BootTime due) {
+  if (base::Mutated("lease_never_lapses")) return;
   if (IsTerminal(row.state())) return;
   auto reader = readers_.find(row.owner->name);
   const bool renewed = !row.owner->name.empty() && reader != readers_.end() && reader->second > 0;

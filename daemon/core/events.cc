@@ -93,7 +93,8 @@ class TableReader : public EventReader {
   std::vector<std::pair<Position, EventEntry>> Collect(size_t max) const {
     std::vector<std::pair<Position, EventEntry>> out;
     const auto& events = engine_->table_.events();
-    const Position synced = engine_->journal_.synced();
+    const Position synced = base::Mutated("event_before_sync") ? engine_->journal_.next_position()
+                                                               : engine_->journal_.synced();
     if (all_) {
       for (auto it = events.upper_bound(after_); it != events.end() && it->first <= synced; ++it) {
         if (out.size() == max) break;
@@ -132,7 +133,7 @@ absl::StatusOr<std::unique_ptr<EventReader>> Engine::WatchEvents(v1::WatchEvents
       details.violations = {{"cursor", "must be a cursor that this daemon gave, or empty"}};
       return ApiError(absl::StatusCode::kInvalidArgument, "INVALID_CURSOR", "bad cursor", details);
     }
-    after = *parsed;
+    after = *parsed + (base::Mutated("cursor_off_by_one") ? 1 : 0);
   } else if (!all) {
     const OwnerStream* stream = table_.FindStream(request.owner());
     after = stream == nullptr ? table_.folded_floor() : stream->acknowledged;
@@ -173,11 +174,11 @@ asio::awaitable<absl::StatusOr<v1::AckEventsResponse>> Engine::AckEvents(
     if (stream->ack_record != 0) journal_.Delete(stream->ack_record);
     rec::Record record;
     record.mutable_ack()->set_owner(request.owner());
-    record.mutable_ack()->set_position(*position);
+    record.mutable_ack()->set_position(*position + (base::Mutated("ack_one_too_many") ? 1 : 0));
     Write(record);
     base::Failpoint("ack.recorded");
   }
-  co_await Durable();
+  if (!base::Mutated("ack_answered_early")) co_await Durable();
   co_return v1::AckEventsResponse();
 }
 
@@ -205,8 +206,9 @@ asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> Engine::AdoptTasks(
     change.set_old_owner(old_owner);
     change.set_new_owner(request.new_owner());
     change.set_at_ms(NowMs());
-    Write(record);                          // tells the new owner
-    if (!old_owner.empty()) Write(record);  // tells the old one
+    Write(record);  // tells the new owner
+    const bool tells = !old_owner.empty() && !base::Mutated("old_owner_not_told");
+    if (tells) Write(record);  // tells the old one
     base::Failpoint("adopt.recorded");
     NotifyChanged(row->generation);
   }

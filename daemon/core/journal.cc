@@ -83,7 +83,7 @@ asio::awaitable<void> Journal::CommitLoop() {
       base::Failpoint("batch.taken");
       absl::Status status = co_await CommitUntilSpace(pending.batch);
       base::Failpoint("batch.committed");
-      if (!status.ok()) {
+      if (!status.ok() && !base::Mutated("failed_commit_ignored")) {
         failed_ = true;
         fatal_(std::move(status));
         co_return;
@@ -100,6 +100,7 @@ asio::awaitable<absl::Status> Journal::CommitUntilSpace(const store::Batch& batc
   while (true) {
     absl::Status status = co_await store_.Commit(batch);
     out_of_space_ = absl::IsResourceExhausted(status);
+    if (out_of_space_ && base::Mutated("full_disk_drops_batch")) co_return absl::OkStatus();
     if (!out_of_space_) co_return status;
     ++stats_.retries_no_space;
     absl::Status slept = co_await clock_.SleepUntil(clock_.Boot() + kNoSpaceRetry);

@@ -69,7 +69,8 @@ void Engine::OnCreateOutcome(const base::SandboxId& id, const pb::CreateOutcome&
   if (sandbox == nullptr) return;
   if (IsOneStep(sandbox->record.provider())) return OnOneStepOutcome(*sandbox, outcome);
   TaskRow* row = table_.Find(sandbox->record.generation());
-  const bool wanted = row != nullptr && row->state() == v1::TASK_STATE_CREATING &&
+  const bool forgetful = base::Mutated("cancel_lost_while_creating");
+  const bool wanted = row != nullptr && (forgetful || row->state() == v1::TASK_STATE_CREATING) &&
                       row->status.sandbox_id() == sandbox->record.id();
   if (outcome.has_error()) return CreateFailed(wanted ? row : nullptr, *sandbox, outcome.error());
   rec::SandboxRecord record = sandbox->record;
@@ -140,6 +141,7 @@ asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation
   if (row == nullptr) co_return absl::NotFoundError("the task was compacted");
   pb::LaunchRequest launch;
   launch.set_exec_id(row->id.ToString());
+  if (base::Mutated("new_exec_id_each_start")) launch.mutable_exec_id()->append(CursorText(epoch_));
   *launch.mutable_command() = std::move(*accepted.mutable_command());
   v1::SandboxSpec& spec = *accepted.mutable_spec();
   launch.mutable_env()->swap(*spec.mutable_env());

@@ -114,6 +114,8 @@ asio::awaitable<absl::StatusOr<pb::SandboxView>> Engine::InspectNow(base::Sandbo
 bool Engine::AbsentAgain(const base::SandboxId& id, const ProviderState& provider) {
   const std::chrono::milliseconds lag(ToMillis(provider.provider->capabilities().list_lag()));
   auto [it, first] = missing_.emplace(id, deps_.clock.Boot());
+  if (base::Mutated("one_look_up")) return true;
+  if (base::Mutated("list_lag_ignored") && !first) return true;
   if (first || deps_.clock.Boot() - it->second < lag) return false;
   missing_.erase(it);
   return true;
@@ -121,6 +123,11 @@ bool Engine::AbsentAgain(const base::SandboxId& id, const ProviderState& provide
 
 // What the provider says after the end changes nothing, but an operator may want to know it.
 void Engine::NoteLate(TaskRow& row, const pb::SandboxView& view) {
+  if (base::Mutated("late_end_overwrites") && view.has_exit()) {
+    return Amend(row, v1::EVENT_TYPE_UNSPECIFIED, [&view](rec::TaskStatus& status) {
+      status.set_exit_code(view.exit().exit_code() + 1);
+    });
+  }
   if (row.state() != v1::TASK_STATE_LOST || !view.has_exit() || !row.notes.empty()) return;
   const pb::ExitRecord& exit = view.exit();
   if (exit.has_exit_code()) {
@@ -163,6 +170,11 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
       }
       return;
     default:
+      if (base::Mutated("unknown_word_is_an_end")) {
+        pb::ExitRecord gone;
+        gone.set_fence_confirmed(true);
+        return FinishLost(*row, gone);
+      }
       return;  // a state word that we do not know is never an end
   }
 }
@@ -172,6 +184,11 @@ void Engine::ArmRunTimeout(TaskRow& row) {
   const int64_t grace = row.grace_ms < 0 ? options_.cancel_grace.count() : row.grace_ms;
   const base::BootTime started =
       Instant(row.status_position, row.status.started_boot_ms(), row.status.started_at_ms());
+  if (base::Mutated("timeout_by_wall_clock")) {
+    const int64_t left = row.status.started_at_ms() + row.timeout_ms - NowMs();
+    return timers_.Set(row.generation, TimerKind::kRunTimeout,
+                       deps_.clock.Boot() + std::chrono::milliseconds(left));
+  }
   timers_.Set(row.generation, TimerKind::kRunTimeout,
               started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin);
 }
@@ -191,6 +208,14 @@ bool Engine::EndedBeforeOurStop(const TaskRow& row, const pb::ExitRecord& exit) 
 
 void Engine::Finish(TaskRow& row, const pb::SandboxView& view) {
   const pb::ExitRecord& exit = view.exit();
+  if (exit.host_rebooted() && base::Mutated("reboot_is_an_exit")) {
+    pb::SandboxView ended = view;
+    ended.mutable_exit()->clear_host_rebooted();
+    ended.mutable_exit()->clear_lost();
+    ended.mutable_exit()->clear_start_failed();
+    ended.mutable_exit()->set_exit_code(0);
+    return Finish(row, ended);
+  }
   if (exit.lost() || exit.host_rebooted()) return FinishLost(row, exit);
   const bool stopping = row.state() == v1::TASK_STATE_STOPPING && !EndedBeforeOurStop(row, exit);
   if (exit.start_failed()) {
@@ -261,7 +286,8 @@ void Engine::FinishLost(TaskRow& row, const pb::ExitRecord& exit) {
 
 // Cleanup is separate from the end, and follows it.
 void Engine::AfterEnd(TaskRow& row) {
-  if (SandboxRow* sandbox = table_.SandboxOf(row)) Cleanup(*sandbox);
+  SandboxRow* sandbox = table_.SandboxOf(row);
+  if (sandbox != nullptr && !base::Mutated("cleanup_forgotten")) Cleanup(*sandbox);
   if (log_port_ == nullptr) return;
   const base::TaskId id = row.id;
   LogEnd end = MakeLogEnd(row);
@@ -277,6 +303,11 @@ void Engine::SandboxAbsent(SandboxRow& sandbox) {
     lost.set_lost(true);
     lost.set_fence_confirmed(true);  // what does not exist does not run
     lost.set_message("its sandbox vanished (looked up twice)");
+    if (base::Mutated("vanished_is_success")) {
+      pb::SandboxView ended;
+      ended.mutable_exit()->set_exit_code(0);
+      return Finish(*row, ended);
+    }
     FinishLost(*row, lost);
     if (SandboxRow* left = table_.FindSandbox(sandbox.id)) ForgetSandbox(*left);
     return;

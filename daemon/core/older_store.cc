@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/core/engine.h"
@@ -34,6 +35,7 @@ void Engine::BeginIncarnation(Position last) {
 }
 
 bool Engine::IsForgotten(const VerifiedSandbox& sandbox) const {
+  if (base::Mutated("older_store_not_noticed")) return false;
   if (sandbox.epoch <= accepted_epoch_) return false;
   if (sandbox.epoch > epoch_) return true;
   const bool judged_by_epoch =

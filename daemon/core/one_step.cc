@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "daemon/core/engine.h"
 
@@ -219,10 +220,13 @@ asio::awaitable<void> Engine::FindCreated(base::SandboxId id, Finding& finding) 
     finding.absent_since = now;
     co_return;
   }
-  if (now < settled || now - *finding.absent_since < lag) co_return;
+  const bool hasty = base::Mutated("one_step_repeated_early");
+  if (!hasty && (now < settled || now - *finding.absent_since < lag)) co_return;
   // An ended one would have been found. Not before it has settled: the first one would arrive at a
   // name that is free again once the second one had run and was destroyed.
-  if (capabilities.name_unique_incl_ended() && !stopping) {
+  const bool again =
+      capabilities.name_unique_incl_ended() || base::Mutated("one_step_created_again");
+  if (again && !stopping) {
     finding.absent_since.reset();
     co_return AddToBatch(id);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fault_points.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "daemon/core/engine.h"
@@ -33,7 +34,7 @@ std::optional<OrphanVerdict> Engine::JudgeOrphan(const std::string& provider,
   }
   if (table_.FindSandbox(verified->id) != nullptr) return std::nullopt;
   // A name can be copied by whoever sees it; labels cannot be made.
-  if (labels.empty()) {
+  if (labels.empty() && !base::Mutated("orphan_by_name_alone")) {
     return OrphanVerdict{v1::Orphan::FOREIGN,
                          "its name is one of ours, but no label proves it: never touched"};
   }

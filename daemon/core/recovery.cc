@@ -41,7 +41,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
   }
   const Position last = deps_.store.last_position();
   journal_.StartAfter(last);
-  epoch_ = meta.epoch() + 1;
+  epoch_ = meta.epoch() + (base::Mutated("epoch_not_raised") && meta.epoch() > 0 ? 0 : 1);
   BeginIncarnation(last);
   const bool same_boot = meta.boot_id() == deps_.clock.BootId() && meta.boot_first_position() > 0;
   boot_first_position_ = same_boot ? meta.boot_first_position() : last + 1;

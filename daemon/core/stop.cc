@@ -91,6 +91,9 @@ void Engine::RequestStop(TaskRow& row, rec::Stop stop) {
 }
 
 void Engine::SpawnStop(Generation generation) {
+  if (base::Mutated("signal_before_sync") && !stopping_ && driven_.insert(generation).second) {
+    return Spawn("stop", [this, generation] { return RunStop(generation); });
+  }
   journal_.WhenSynced([this, generation] {
     // A start in flight comes first: RunStart calls here when it is done.
     if (stopping_ || !driven_.insert(generation).second) return;
@@ -132,6 +135,11 @@ asio::awaitable<bool> Engine::StopOnce(base::SandboxId id, Generation generation
   const TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return true;
   if (!stopping.signalled || !view.ok()) co_return false;
+  if (base::Mutated("stop_without_fence")) {
+    FinishStopped(*table_.Find(generation),
+                  [](rec::TaskStatus& status) { status.set_fenced(true); });
+    co_return true;
+  }
   co_return co_await FenceStopped(id, generation, *std::move(view), stopping);
 }
 
@@ -260,7 +268,7 @@ asio::awaitable<absl::StatusOr<v1::CancelTasksResponse>> Engine::CancelTasks(
       cancel(*row, ref);
     }
   }
-  co_await Durable();
+  if (!base::Mutated("cancel_answered_early")) co_await Durable();
   co_return response;
 }
 

@@ -81,6 +81,10 @@ void Engine::Submit(std::vector<PackedTask> items,
     ++deps_.metrics.submits[result.outcome()];
     *response->add_results() = std::move(result);
   }
+  if (base::Mutated("duplicate_answered_early") &&
+      response->results(0).outcome() == v1::SubmitResult::DUPLICATE) {
+    return done(std::move(*response));
+  }
   // A duplicate's answer waits too: it tells of a task that may not be durable yet.
   journal_.WhenSynced([response, done = std::move(done)] {
     base::Failpoint("submit.before_answer");
@@ -92,10 +96,12 @@ void Engine::Submit(std::vector<PackedTask> items,
 v1::SubmitResult Engine::SubmitOne(PackedTask& item) {
   // Before its violations: a repeat of what an older configuration accepted is still that task.
   const TaskRow* same = table_.FindBySubmission(item.submission_id);
+  if (base::Mutated("no_dedupe")) same = nullptr;
   if (same != nullptr && same->digest == item.digest) {
     return Existing(*same, v1::SubmitResult::DUPLICATE);
   }
   const rec::Tombstone* tombstone = table_.FindTombstone(item.submission_id);
+  if (base::Mutated("tombstone_ignored")) tombstone = nullptr;
   if (tombstone != nullptr && tombstone->digest() == item.digest) return FromTombstone(*tombstone);
   if (!item.violations.empty()) return Rejected(item.violations);
   if (same != nullptr || tombstone != nullptr) return OtherContent();

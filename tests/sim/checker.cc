@@ -54,9 +54,11 @@ void Checker::ReadAudit(Cloud& cloud) {
   }
 }
 
-void Checker::OnEntry(const Cloud& cloud, const AuditEntry& entry) {
+void Checker::OnEntry(Cloud& cloud, const AuditEntry& entry) {
   const bool stranger = cloud.strangers.contains(entry.name);
   switch (entry.kind) {
+    case AuditEntry::kReboot:
+      return OnReboot(cloud, entry.at);
     case AuditEntry::kCreate:
       gone_.erase(entry.name);
       if (stranger || durable_.EverIntended(entry.name)) return;
@@ -65,7 +67,7 @@ void Checker::OnEntry(const Cloud& cloud, const AuditEntry& entry) {
       return OnExecute(entry);
     case AuditEntry::kDestroy:
     case AuditEntry::kVanish:
-      if (entry.detail != "absent") gone_.emplace(entry.name, entry.at);
+      if (entry.detail != "absent") gone_.emplace(entry.name, Moment{entry.at, world_.reboots});
       [[fallthrough]];
     case AuditEntry::kSignal:
     case AuditEntry::kFence:
@@ -73,6 +75,14 @@ void Checker::OnEntry(const Cloud& cloud, const AuditEntry& entry) {
       return;
     default:
       return;
+  }
+}
+
+// The host went down, and all that ran on it.
+void Checker::OnReboot(Cloud& cloud, base::BootTime at) {
+  for (const auto& [exec_id, execution] : executions_) {
+    if (execution.boot + 1 != world_.reboots) continue;
+    gone_.emplace(execution.sandbox, Moment{at, execution.boot});
   }
 }
 
@@ -89,12 +99,40 @@ void Checker::OnExecute(const AuditEntry& entry) {
   }
   const Submission* submission = clients_.FindById(entry.exec_id);
   if (submission == nullptr) return;
+  CheckKey(*submission);
   if (submission->never_starts) {
     Fail("I12", absl::StrCat(entry.exec_id, " began after its cancel was acknowledged"));
   }
   if (!submission->ended.has_value() || entry.at <= submission->ended_at) return;
   const bool unfenced = submission->ended->message().find("not confirmed") != std::string::npos;
   if (!unfenced) Fail("I3", absl::StrCat(entry.exec_id, " began after its end was told"));
+}
+
+// A key has one live task: its successor waits until nothing of it can run.
+void Checker::CheckKey(const Submission& begins) {
+  for (Cloud& cloud : world_.clouds) {
+    for (const std::string& exec_id : cloud.world->RunningExecIds()) {
+      const Submission* other = clients_.FindById(exec_id);
+      if (other == nullptr || other == &begins || other->key != begins.key) continue;
+      const bool unfenced = other->ended.has_value() &&
+                            other->ended->message().find("not confirmed") != std::string::npos;
+      if (!unfenced) Fail("I3", absl::StrCat(begins.id, " began while ", exec_id, " runs"));
+    }
+  }
+}
+
+// What is said to be fenced runs no more.
+void Checker::CheckFenced(const DurableTask& task) {
+  if (!IsTerminal(task.status.state()) || !task.status.fenced()) return;
+  if (task.status.message().find("not confirmed") != std::string::npos) return;
+  for (Cloud& cloud : world_.clouds) {
+    for (const std::string& exec_id : cloud.world->RunningExecIds()) {
+      if (exec_id != task.id) continue;
+      Fail("I12",
+           absl::StrCat(exec_id, " ended ", std::string(daemon::ReasonName(task.status.reason())),
+                        ", and still runs"));
+    }
+  }
 }
 
 std::string Checker::AuditOf(const std::string& exec_id) const {
@@ -165,6 +203,7 @@ base::BootClock::duration Checker::LeakBound(const Cloud& cloud, size_t sandboxe
 // Not before its time.
 void Checker::OnMove(const DurableTask& task) {
   for (Cloud& cloud : world_.clouds) ReadAudit(cloud);
+  CheckFenced(task);
   const v1::Reason reason = task.status.reason();
   if (task.status.state() == v1::TASK_STATE_RUNNING) running_[task.generation] = Now();
   const Submission* submission = clients_.FindById(task.id);
@@ -330,8 +369,8 @@ void Checker::CheckSuccess(const Submission& submission) {
       submission.exit_code == 0 && submission.signal == 0 && !submission.start_fails;
   if (!ran || !can_succeed) return Fail("I11", absl::StrCat("success of ", id, " is a lie"));
   const auto gone = gone_.find(execution->second.sandbox);
-  if (gone == gone_.end() || execution->second.boot != world_.reboots) return;
-  if (gone->second < execution->second.at + submission.run) {
+  if (gone == gone_.end() || execution->second.boot != gone->second.boot) return;
+  if (gone->second.at < execution->second.at + submission.run) {
     Fail("I11", absl::StrCat("success of ", id, ", whose sandbox went before it could end"));
   }
 }

@@ -41,16 +41,23 @@ class Checker {
   void Forget();
 
  private:
+  struct Moment {
+    base::BootTime at{};
+    int boot = 0;  // of the host
+  };
   struct Execution {
     int times = 0;
     std::string sandbox;
     base::BootTime at{};  // the last time
-    int64_t boot = 0;
+    int boot = 0;
   };
 
   void ReadAudit(Cloud& cloud);
-  void OnEntry(const Cloud& cloud, const providers::testing::AuditEntry& entry);
+  void OnReboot(Cloud& cloud, base::BootTime at);
+  void OnEntry(Cloud& cloud, const providers::testing::AuditEntry& entry);
   void OnExecute(const providers::testing::AuditEntry& entry);
+  void CheckKey(const Submission& begins);
+  void CheckFenced(const DurableTask& task);
   void CheckLeaks();
   base::BootClock::duration LeakBound(const Cloud& cloud, size_t sandboxes) const;
   void OnMove(const DurableTask& task);
@@ -79,7 +86,7 @@ class Checker {
   std::map<const Cloud*, size_t> audited_;
   std::map<std::string, Execution> executions_;   // by exec id
   std::set<std::string> excused_;                 // exec ids of before a restored backup
-  std::map<std::string, base::BootTime> gone_;    // sandboxes, when they went
+  std::map<std::string, Moment> gone_;            // sandboxes, when they went
   std::map<std::string, base::BootTime> unheld_;  // sandboxes without a lease, since when
   std::map<int64_t, base::BootTime> running_;     // tasks, since when we have seen them RUNNING
 };

@@ -34,6 +34,9 @@ void Durable::Committed(const store::Batch& batch) {
   on_its_way_.reset();
   for (const store::PutRecord& put : batch.puts) Put(put.position, put.record);
   for (const store::Position position : batch.deletes) Delete(position);
+  for (const int64_t generation : std::exchange(adopted_, {})) {
+    Fail("I7", absl::StrCat("task ", generation, " changed its owner, the old one is not told"));
+  }
 }
 
 absl::Status Durable::Reload(store::TaskStore& store, bool older) {
@@ -46,6 +49,7 @@ absl::Status Durable::Reload(store::TaskStore& store, bool older) {
     return absl::OkStatus();
   });
   reloading_ = false;
+  adopted_.clear();
   if (loaded.ok() && !older) CheckNothingLost(before, on_its_way);
   return loaded;
 }
@@ -174,7 +178,7 @@ void Durable::Transition(store::Position position, const rec::Transition& record
   const bool moved = task.status.state() != record.status().state();
   task.status = record.status();
   const v1::TaskState state = task.status.state();
-  if (daemon::MayRun(state)) task.begun = true;
+  task.begun = daemon::MayRun(state);
   if (record.event() != v1::EVENT_TYPE_UNSPECIFIED) {
     AddEvent(task.owner, position, {task.generation, record.event(), state});
   }
@@ -199,7 +203,10 @@ void Durable::CheckMove(const DurableTask& task, const rec::TaskStatus& to) {
     Fail("I1", absl::StrCat("task ", task.generation, " went from ", StateText(from_state), " to ",
                             StateText(to_state)));
   }
-  if (task.begun && to_state < v1::TASK_STATE_STARTING) {
+  // A one-step create that proved to have had no effect withdraws its intent.
+  const DurableSandbox* sandbox = FindSandbox(NameOf(task.status.sandbox_id()));
+  const bool withdrawn = sandbox != nullptr && sandbox->record.handle().empty();
+  if (!reloading_ && task.begun && to_state < v1::TASK_STATE_STARTING && !withdrawn) {
     Fail("I3", absl::StrCat("another attempt of task ", task.generation, ", which may have run"));
   }
   if (from_state == v1::TASK_STATE_QUEUED && to_state == v1::TASK_STATE_CREATING && state_.drain) {
@@ -229,10 +236,12 @@ void Durable::OwnerChange(store::Position position, const rec::OwnerChange& reco
   const v1::TaskState state = task.status.state();
   // The second record of a pair tells the old owner.
   if (task.owner == record.new_owner()) {
+    adopted_.erase(task.generation);
     return AddEvent(record.old_owner(), position,
                     {task.generation, v1::EVENT_TYPE_OWNER_LOST, state});
   }
   task.owner = record.new_owner();
+  if (!record.old_owner().empty()) adopted_.insert(task.generation);
   AddEvent(task.owner, position, {task.generation, v1::EVENT_TYPE_OWNER_CHANGED, state});
 }
 

@@ -111,6 +111,7 @@ class Durable {
   const daemon::Naming& naming_;
   State state_;
   bool reloading_ = false;
+  std::set<int64_t> adopted_;  // in this batch, and the old owner is not told yet
   std::function<void(const DurableTask&)> moved_;
   std::optional<store::Batch> on_its_way_;
   // Survive a reload: true for ever.

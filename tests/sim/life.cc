@@ -58,7 +58,10 @@ absl::Status Life::OpenStore() {
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   observed_store_ = std::make_unique<ObservedStore>(*store_, durable_);
-  return durable_.Reload(*store_, std::exchange(older_, false));
+  const bool older = std::exchange(older_, false);
+  absl::Status loaded = durable_.Reload(*store_, older);
+  if (older) ProtectUnknown();
+  return loaded;
 }
 
 void Life::MakeProviders() {
@@ -74,7 +77,7 @@ void Life::MakeProviders() {
                     cloud,
                     world_.naming(),
                     plan_.core.providers.at(name),
-                    [this] { return HandsOff(); },
+                    [this](const std::string& name) { return unknown_.contains(name); },
                     *clock_,
                     [this] { return Act(); }};
     const uint64_t seed = Derive(seed_, name, static_cast<uint64_t>(number_));
@@ -268,16 +271,15 @@ void Life::RestoreBackup(Draws& draws) {
   Boot();
 }
 
-bool Life::HandsOff() {
-  if (!restored_ || accepted_ || core_ == nullptr) return false;
-  if (hands_off_) return true;
-  // What it says before that is durable, the next start may not know.
-  if (!core_->AllDurable()) return false;
-  for (const std::string& reason : core_->NotReadyBecause()) {
-    hands_off_ |= reason.find("older than the world") != std::string::npos;
+// What lives on, and the backup never knew.
+void Life::ProtectUnknown() {
+  for (Cloud& cloud : world_.clouds) {
+    for (const std::string& name : cloud.world->SandboxNames()) {
+      if (cloud.strangers.contains(name) || durable_.FindSandbox(name) != nullptr) continue;
+      unknown_.insert(name);
+      trace_.Sometimes("store older than the world");
+    }
   }
-  if (hands_off_) trace_.Sometimes("store older than the world");
-  return hands_off_;
 }
 
 void Life::AcceptRestore() {
@@ -287,7 +289,7 @@ void Life::AcceptRestore() {
         if (!orphans.ok() || orphans->higher_epoch() == 0) return;
         v1::ReapOrphansRequest reap;
         reap.set_accept_epoch(orphans->higher_epoch());
-        accepted_ = true;
+        unknown_.clear();
         trace_.Sometimes("higher epoch accepted");
         Call<absl::StatusOr<v1::ReapOrphansResponse>>(core_->ReapOrphans(reap), nullptr);
       });

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -45,9 +46,6 @@ class Life {
   bool has_backup() const { return !backup_.empty(); }
   // The store becomes the backup, sandboxes live on.
   void RestoreBackup(Draws& draws);
-  // True from the moment on at which a daemon on a restored backup has seen that the world is
-  // newer, until that is accepted.
-  bool HandsOff();
   // Says to the daemon, if it is needed, that its older store is to be gone on with.
   void AcceptRestore();
 
@@ -88,6 +86,7 @@ class Life {
   void Later(Draws& draws);
   void MakeClock();
   absl::Status OpenStore();
+  void ProtectUnknown();
   void MakeProviders();
   // False: it was killed on the way.
   bool BringUp();
@@ -112,8 +111,7 @@ class Life {
   std::map<std::string, std::string> backup_;  // by path
   bool older_ = false;                         // the next start finds a restored backup
   bool restored_ = false;
-  bool hands_off_ = false;
-  bool accepted_ = false;
+  std::set<std::string> unknown_;  // sandboxes that the restored store never knew, until accepted
 
   std::unique_ptr<store::InlineTaskStore> store_;
   std::unique_ptr<ObservedStore> observed_store_;

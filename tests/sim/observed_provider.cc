@@ -34,6 +34,11 @@ ObservedProvider::ObservedProvider(std::shared_ptr<providers::testing::FakeProvi
       signals_{"signal", INT32_MAX},
       destroys_{"destroy", deps_.limits.cleanup_concurrency + kOfWatcher + kOfReaper} {}
 
+// A supervisor that does not enforce the time limit: the daemon's own clock is the back-up.
+void ObservedProvider::ForgetLimit(pb::LaunchRequest& launch) {
+  if (launch.command().shell().find("no_limit") != std::string::npos) launch.clear_timeout();
+}
+
 void ObservedProvider::Enter(Counter& counter, int calls) {
   counter.now += calls;
   if (counter.now <= counter.bound) return;
@@ -52,7 +57,10 @@ asio::awaitable<void> ObservedProvider::Create(
     std::vector<pb::CreateRequest> requests, base::BootTime deadline,
     std::function<void(size_t, pb::CreateOutcome)> done) {
   co_await Leave();
-  for (const pb::CreateRequest& request : requests) CheckCreate(request);
+  for (pb::CreateRequest& request : requests) {
+    CheckCreate(request);
+    ForgetLimit(*request.mutable_launch());
+  }
   Enter(creates_, static_cast<int>(requests.size()));
   std::function<void(size_t, pb::CreateOutcome)> counted =
       [this, done = std::move(done)](size_t i, pb::CreateOutcome outcome) {
@@ -64,14 +72,33 @@ asio::awaitable<void> ObservedProvider::Create(
 
 void ObservedProvider::CheckCreate(const pb::CreateRequest& request) {
   deps_.trace.Say(absl::StrCat("create ", request.name()));
+  const bool one_step = capabilities().launch() == pb::Capabilities::ONE_STEP;
+  const auto intent =
+      one_step ? rec::SandboxRecord::START_INTENDED : rec::SandboxRecord::CREATE_INTENDED;
   const DurableSandbox* sandbox = deps_.durable.FindSandbox(request.name());
-  if (sandbox == nullptr || sandbox->record.state() != rec::SandboxRecord::CREATE_INTENDED) {
+  if (sandbox == nullptr || sandbox->record.state() != intent) {
     return Fail("I4", absl::StrCat("create of ", request.name(), " without a durable intent"));
   }
+  if (one_step) CheckCommand(*sandbox, request.launch());
   const std::map<std::string, std::string> labels(request.labels().begin(), request.labels().end());
   const auto verified = deps_.naming.Verify(request.name(), labels, name());
   if (!verified.has_value() || verified->epoch != sandbox->record.epoch()) {
     Fail("I6", absl::StrCat("create of ", request.name(), " with labels that prove nothing"));
+  }
+}
+
+// Where user code begins with the create.
+void ObservedProvider::CheckCommand(const DurableSandbox& sandbox,
+                                    const pb::LaunchRequest& launch) {
+  const DurableTask* task = deps_.durable.FindTask(sandbox.record.generation());
+  if (task == nullptr || task->status.sandbox_id() != sandbox.record.id()) {
+    return Fail("I4", absl::StrCat("a command in ", sandbox.name, ", which no task durably holds"));
+  }
+  if (launch.exec_id() != task->id) {
+    Fail("I3", absl::StrCat("start of ", launch.exec_id(), " for task ", task->id));
+  }
+  if (task->status.state() != v1::TASK_STATE_STARTING) {
+    Fail("I12", absl::StrCat("start of ", task->id, " without a durable intent, or after its end"));
   }
 }
 
@@ -81,8 +108,7 @@ asio::awaitable<pb::StartOutcome> ObservedProvider::Start(std::string handle,
   co_await Leave();
   CheckStart(handle, launch);
   Enter(starts_);
-  // A supervisor that forgets the time limit: the daemon's own clock is the back-up.
-  if (launch.command().shell().find("no_limit") != std::string::npos) launch.clear_timeout();
+  ForgetLimit(launch);
   pb::StartOutcome outcome = co_await fake_->Start(std::move(handle), std::move(launch), deadline);
   --starts_.now;
   co_return outcome;
@@ -133,6 +159,14 @@ asio::awaitable<absl::StatusOr<pb::SandboxView>> ObservedProvider::Inspect(
   absl::StatusOr<pb::SandboxView> view = co_await fake_->Inspect(std::move(handle), deadline);
   --looks_.now;
   if (view.ok()) Blur(*view);
+  // Look-ups lag as lists do.
+  if (view.ok() && deps_.cloud.IsTooNew(view->name(), deps_.clock.Boot())) {
+    deps_.trace.Sometimes("look at what is not shown yet");
+    pb::SandboxView absent;
+    absent.set_state(pb::SandboxView::ABSENT);
+    absent.set_handle(view->handle());
+    *view = std::move(absent);
+  }
   co_return view;
 }
 
@@ -178,6 +212,12 @@ void ObservedProvider::CheckDestroy(const std::string& handle) {
     return Fail("I6", absl::StrCat("destroy of ", sandbox_name, ", which is not ours"));
   }
   if (const DurableSandbox* sandbox = deps_.durable.FindSandbox(sandbox_name)) {
+    // Another one of the same create, never started.
+    const std::string& winner = sandbox->record.handle();
+    if (!winner.empty() && winner != handle) return deps_.trace.Sometimes("spare destroyed");
+    const DurableTask* task = deps_.durable.FindTask(sandbox->record.generation());
+    const bool stopping = task != nullptr && task->status.state() == v1::TASK_STATE_STOPPING;
+    if (stopping) return;  // it did not end in any other way
     if (deps_.durable.HasLiveLease(sandbox_name)) {
       return Fail("I4", absl::StrCat("destroy of ", sandbox_name, ", which a live task holds"));
     }
@@ -187,7 +227,7 @@ void ObservedProvider::CheckDestroy(const std::string& handle) {
     return;
   }
   deps_.trace.Sometimes("orphan destroyed");
-  if (deps_.hands_off()) {
+  if (deps_.hands_off(sandbox_name)) {
     Fail("I6", absl::StrCat("destroy of ", sandbox_name, " by a store older than the world"));
   }
 }

@@ -26,8 +26,8 @@ struct GuardDeps {
   Cloud& cloud;
   const daemon::Naming& naming;
   daemon::ProviderLimits limits;
-  // No orphan may be destroyed now: the store is a restored backup that nobody has accepted.
-  std::function<bool()> hands_off;
+  // It may not be destroyed: the store, a restored backup that nobody has accepted, never knew it.
+  std::function<bool(const std::string& name)> hands_off;
   base::Clock& clock;
   // False once the process is as good as dead: nothing leaves it any more.
   std::function<bool()> may_act;
@@ -82,6 +82,8 @@ class ObservedProvider final : public providers::Provider {
   };
 
   void CheckCreate(const pb::CreateRequest& request);
+  void CheckCommand(const DurableSandbox& sandbox, const pb::LaunchRequest& launch);
+  static void ForgetLimit(pb::LaunchRequest& launch);
   void CheckStart(const std::string& handle, const pb::LaunchRequest& launch);
   void CheckDestroy(const std::string& handle);
   // Of the task that holds the sandbox; null, and a failure, if none durably does.

@@ -24,7 +24,7 @@ enum class Fault {
   kCapacity,
   kQuota,
   kAnswerLost,  // the effect comes about, its answer does not arrive
-  kCreateLag,   // a new sandbox is not listed yet
+  kCreateLag,   // a new sandbox is not shown yet, by lists and look-ups
   kDeleteLag,   // a deleted one still is
   kVanish,      // deleted behind our back
   kDuplicateRows,

@@ -45,7 +45,7 @@ class Simulation {
       Step(step, draws);
       life_.RestartIfDead(draws);
       if (disk_full_ && life_.up()) life_.Disturb();
-      if (!trace_.failed()) AfterStep();
+      if (!trace_.failed()) checker_.AfterStep();
     }
     trace_.SetStep(steps_ + 1);
     if (!trace_.failed()) ComeToRest();
@@ -100,11 +100,6 @@ class Simulation {
       return clients_.Adopt(draws, readers_.AnyOwner(draws)), true;
     }
     return false;
-  }
-
-  void AfterStep() {
-    (void)life_.HandsOff();
-    checker_.AfterStep();
   }
 
   void FailSyncs() {
@@ -171,7 +166,7 @@ class Simulation {
       clients_.Cancel(draws);
       clients_.SubmitNew(draws);
       life_.Advance(minutes(5));
-      AfterStep();
+      checker_.AfterStep();
     }
   }
 
@@ -183,7 +178,7 @@ class Simulation {
       clients_.SubmitNew(draws);
       life_.Advance(seconds(10));
       life_.RestartIfDead(draws);
-      AfterStep();
+      checker_.AfterStep();
     }
     if (trace_.failed()) return;
     checker_.Forget();
@@ -208,17 +203,17 @@ class Simulation {
     if (life_.restored()) {
       // Long enough for what must not happen.
       for (int i = 0; i < 20; ++i) life_.Advance(seconds(10));
-      AfterStep();
+      checker_.AfterStep();
     }
     clients_.SetDrain(false);
     const base::BootTime limit = life_.clock().Boot() + kQuietMax;
     for (int i = 0; life_.clock().Boot() < limit && !AtRest() && !trace_.failed(); ++i) {
       if (life_.restored() && i % 30 == 0) life_.AcceptRestore();
       life_.Advance(seconds(2));
-      AfterStep();
+      checker_.AfterStep();
     }
     life_.Advance(seconds(20));
-    AfterStep();
+    checker_.AfterStep();
   }
 
   bool AtRest() {

@@ -15,6 +15,18 @@ using providers::testing::FakeWorld;
 
 }  // namespace
 
+bool Cloud::IsTooNew(const std::string& name, base::BootTime now) {
+  using providers::testing::AuditEntry;
+  const auto& audit = world->audit();
+  for (; created_read < audit.size(); ++created_read) {
+    const AuditEntry& entry = audit[created_read];
+    if (entry.kind == AuditEntry::kCreate) created[entry.name] = entry.at;
+    if (entry.kind == AuditEntry::kReboot) created.clear();
+  }
+  const auto found = created.find(name);
+  return found != created.end() && now < found->second + plan.world.create_list_lag;
+}
+
 bool Cloud::calm() const {
   if (!up()) return false;
   for (const auto& verb : plan.faults.verbs) {
@@ -90,18 +102,18 @@ void World::AddStranger(Cloud& cloud, uint64_t number) {
       break;
     case 1:
       name = others_->Name(id);
-      labels = others_->Labels(id, provider, 0, 1);
+      labels = others_->Labels(id, provider, 0, 1, {});
       break;
     case 2:  // says that it is ours, and has no key to prove it
       name = forged_->Name(id);
-      labels = forged_->Labels(id, provider, 0, 1);
+      labels = forged_->Labels(id, provider, 0, 1, {});
       break;
     case 3:  // a name that we once gave, without labels
       name = ours_->Name(id);
       break;
     default:  // labels copied from another provider
       name = ours_->Name(id);
-      labels = ours_->Labels(id, "elsewhere", 0, 1);
+      labels = ours_->Labels(id, "elsewhere", 0, 1, {});
   }
   cloud.strangers.insert(name);
   cloud.world->AddForeign(name, std::move(labels));

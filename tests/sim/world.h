@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -24,11 +25,15 @@ struct Cloud {
   std::unique_ptr<base::Rng> rng;  // requests that outlive the daemon still draw from it
   std::unique_ptr<providers::testing::FakeWorld> world;
   providers::testing::FakeProvider::Reach reach = providers::testing::FakeProvider::Reach::kUp;
-  base::BootTime down_until{};      // while it is not kUp
-  base::BootTime calm_since{};      // no fault since then, as far as we make them
-  bool muted = false;               // hints wait: the daemon is stopped
-  std::set<std::string> strangers;  // sandboxes of others, by name
+  base::BootTime down_until{};                    // while it is not kUp
+  base::BootTime calm_since{};                    // no fault since then, as far as we make them
+  std::map<std::string, base::BootTime> created;  // sandboxes of this boot, by name
+  size_t created_read = 0;                        // of the world's audit
+  bool muted = false;                             // hints wait: the daemon is stopped
+  std::set<std::string> strangers;                // sandboxes of others, by name
 
+  // True while look-ups do not show a new sandbox yet.
+  bool IsTooNew(const std::string& name, base::BootTime now);
   // True where every call is answered, and truly.
   bool calm() const;
   bool up() const { return reach == providers::testing::FakeProvider::Reach::kUp; }
