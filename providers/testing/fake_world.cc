@@ -38,6 +38,7 @@ std::vector<std::string> Words(const pb::LaunchRequest& launch) {
 void SetSignal(pb::ExitRecord& record, int signal) {
   record.clear_exit_code();
   record.set_signal(signal);
+  record.set_timed_out(false);  // it would have been, later
 }
 
 }  // namespace
@@ -382,8 +383,8 @@ void FakeWorld::Execute(Sandbox& sandbox, const pb::LaunchRequest& launch) {
   if (timeout > nanoseconds(0)) {
     const nanoseconds extra = behaviour.ignore_term ? ToChrono(launch.grace()) : nanoseconds(0);
     EndEarlier(sandbox, Now() + timeout + extra, [&](pb::ExitRecord& record) {
-      record.set_timed_out(true);
       SetSignal(record, behaviour.ignore_term ? 9 : 15);
+      record.set_timed_out(true);
     });
   }
   AnnounceEnd(sandbox);

@@ -255,6 +255,7 @@ void Durable::Tombstone(store::Position position, const rec::Tombstone& record) 
     if (!status.fenced()) {
       Fail("I3", absl::StrCat("task ", record.generation(), " was compacted before it is fenced"));
     }
+    CheckAcknowledged(found->second);
     state_.by_id.erase(found->second.id);
     state_.by_submission.erase(found->second.submission);
     for (auto& [owner, events] : state_.events) {
@@ -268,6 +269,17 @@ void Durable::Tombstone(store::Position position, const rec::Tombstone& record) 
   state_.tombstones[position] = record.submission_id();
   state_.compacted.insert(record.submission_id());
   compacted_.insert(record.generation());
+}
+
+// Runs are shorter than unacked_retention.
+void Durable::CheckAcknowledged(const DurableTask& task) {
+  if (task.owner.empty() || reloading_) return;
+  for (const auto& [position, event] : EventsOf(task.owner)) {
+    if (event.generation != task.generation || position <= AcknowledgedBy(task.owner)) continue;
+    Fail("I7", absl::StrCat("task ", task.generation, " was compacted before its owner ",
+                            "acknowledged c", position));
+    return;
+  }
 }
 
 void Durable::AddEvent(const std::string& owner, store::Position position, DurableEvent event) {

@@ -102,6 +102,7 @@ class Durable {
   void Sandbox(store::Position position, const store::v1::SandboxRecord& record);
   void OwnerChange(store::Position position, const store::v1::OwnerChange& record);
   void Tombstone(store::Position position, const store::v1::Tombstone& record);
+  void CheckAcknowledged(const DurableTask& task);
   void AddEvent(const std::string& owner, store::Position position, DurableEvent event);
   void CheckNothingLost(const State& before, const std::optional<store::Batch>& on_its_way);
   std::string NameOf(const std::string& id_bytes) const;

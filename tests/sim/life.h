@@ -70,7 +70,10 @@ class Life {
     asio::co_spawn(*io_, std::move(awaitable),
                    [this, then = std::move(then)](std::exception_ptr error, T value) {
                      if (error != nullptr) return trace_.Fail("life", "an exception left the core");
-                     if (MayBeHeard() && then) then(std::move(value));
+                     // A refusal tells of nothing that has to be durable.
+                     if (!value.ok() ? Act() : MayBeHeard()) {
+                       if (then) then(std::move(value));
+                     }
                    });
   }
   void Spawn(asio::awaitable<void> awaitable);

@@ -1,6 +1,7 @@
 #include "tests/sim/plan.h"
 
 #include <array>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "tests/sim/draws.h"
@@ -13,21 +14,50 @@ using providers::testing::FakeProviderOptions;
 using providers::testing::Verb;
 using std::chrono::milliseconds;
 
-constexpr std::array<const char*, static_cast<size_t>(Fault::kCount)> kNames = {
-    "latency",     "errors",         "uncertain_errors",
-    "rate",        "capacity",       "quota",
-    "answer_lost", "create_lag",     "delete_lag",
-    "vanish",      "duplicate_rows", "unknown_state",
-    "hint_lost",   "small_pages",    "outage",
-    "long_outage", "one_step",       "names_reused",
-    "start_once",  "foreign",        "several_providers",
-    "kill",        "power_cut",      "fsync_error",
-    "disk_full",   "reboot",         "stopped",
-    "clock_jump",  "backup",         "hand_over",
-    "drain",       "adopt",          "leases",
-    "deadlines",   "timeouts",       "compaction",
-    "slow_reader", "silent_start",   "big_tasks",
-    "logs"};
+constexpr const char* kNames[] = {
+    "latency",
+    "errors",
+    "uncertain_errors",
+    "rate",
+    "capacity",
+    "quota",
+    "broken_answers",
+    "answer_lost",
+    "create_lag",
+    "delete_lag",
+    "vanish",
+    "duplicate_rows",
+    "unknown_state",
+    "hint_lost",
+    "small_pages",
+    "outage",
+    "long_outage",
+    "one_step",
+    "names_reused",
+    "start_once",
+    "foreign",
+    "several_providers",
+    "kill",
+    "power_cut",
+    "fsync_error",
+    "disk_full",
+    "reboot",
+    "stopped",
+    "clock_jump",
+    "backup",
+    "hand_over",
+    "drain",
+    "adopt",
+    "leases",
+    "deadlines",
+    "timeouts",
+    "compaction",
+    "slow_reader",
+    "silent_start",
+    "big_tasks",
+    "logs",
+};
+static_assert(std::size(kNames) == static_cast<size_t>(Fault::kCount));
 
 // Not drawn: of another part of the simulation.
 constexpr std::array kNotSupported = {Fault::kLogs};
@@ -60,6 +90,7 @@ void AddLimits(Draws& draws, const Plan& plan, FakeProviderOptions& faults) {
     AddError(faults, rate);
     rate.retry_after = draws.Wide(10, 30'000);
     AddError(faults, rate);
+    faults.rate_limit.per_second = draws.Chance(0.5) ? static_cast<double>(draws.Number(2, 50)) : 0;
   }
   if (plan.Has(Fault::kCapacity)) {
     faults[Verb::kCreate].errors.push_back(
@@ -84,6 +115,13 @@ FakeProviderOptions DrawProviderFaults(Draws& draws, const Plan& plan) {
   if (plan.Has(Fault::kUncertainErrors)) {
     AddError(faults, {.probability = draws.Unit() * 0.3, .proves_no_effect = false});
   }
+  if (plan.Has(Fault::kBrokenAnswers)) {
+    using providers::testing::FaultKind;
+    constexpr std::array kBroken{FaultKind::kDrip, FaultKind::kReset,   FaultKind::kCut,
+                                 FaultKind::kHtml, FaultKind::kGarbage, FaultKind::kHuge};
+    const auto kind = kBroken[static_cast<size_t>(draws.Below(kBroken.size()))];
+    AddError(faults, {.probability = draws.Unit() * 0.2, .kind = kind});
+  }
   AddLimits(draws, plan, faults);
   for (auto& verb : faults.verbs) {
     if (plan.Has(Fault::kAnswerLost)) verb.answer_lost = draws.Unit() * 0.3;
@@ -91,7 +129,10 @@ FakeProviderOptions DrawProviderFaults(Draws& draws, const Plan& plan) {
   faults[Verb::kOpen] = {};
   if (plan.Has(Fault::kVanish)) faults.vanish = draws.Unit() * 0.3;
   if (plan.Has(Fault::kHintLost)) faults.hint_lost = draws.Unit();
-  if (plan.Has(Fault::kDuplicateRows)) faults.duplicate_row = draws.Unit();
+  if (plan.Has(Fault::kDuplicateRows)) {
+    faults.duplicate_row = draws.Unit();
+    faults.duplicate_page = draws.Unit() * 0.3;
+  }
   faults.hint_with_view = draws.Unit();
   faults.events = draws.Chance(0.8);
   return faults;
@@ -173,7 +214,7 @@ void DrawRates(uint64_t seed, Plan& plan) {
 const char* FaultName(Fault fault) { return kNames[static_cast<size_t>(fault)]; }
 
 std::optional<Fault> FaultByName(std::string_view name) {
-  for (size_t i = 0; i < kNames.size(); ++i) {
+  for (size_t i = 0; i < std::size(kNames); ++i) {
     if (kNames[i] == name) return static_cast<Fault>(i);
   }
   return std::nullopt;

@@ -23,10 +23,11 @@ enum class Fault {
   kRate,             // 429, some with retry_after
   kCapacity,
   kQuota,
-  kAnswerLost,  // the effect comes about, its answer does not arrive
-  kCreateLag,   // a new sandbox is not shown yet, by lists and look-ups
-  kDeleteLag,   // a deleted one still is
-  kVanish,      // deleted behind our back
+  kBrokenAnswers,  // cut, HTML, 10 MB, garbage where JSON was due
+  kAnswerLost,     // the effect comes about, its answer does not arrive
+  kCreateLag,      // a new sandbox is not shown yet, by lists and look-ups
+  kDeleteLag,      // a deleted one still is
+  kVanish,         // deleted behind our back
   kDuplicateRows,
   kUnknownState,  // a state word that we do not know
   kHintLost,

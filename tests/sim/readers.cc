@@ -42,7 +42,8 @@ void Readers::Connect() {
   for (Reader& reader : readers_) {
     v1::WatchEventsRequest request;
     request.set_owner(reader.owner);
-    reader.position = std::max(reader.position, durable_.AcknowledgedBy(reader.owner));
+    reader.acknowledged = std::max(reader.acknowledged, durable_.AcknowledgedBy(reader.owner));
+    reader.position = std::max(reader.position, reader.acknowledged);
     // Now and then it knows only what it acknowledged.
     const bool knows = reader.position > 0 && !draws_.Chance(0.2);
     if (knows) request.set_cursor(absl::StrCat("c", reader.position));
@@ -51,7 +52,7 @@ void Readers::Connect() {
 }
 
 void Readers::Forget() {
-  for (Reader& reader : readers_) reader.position = 0;
+  for (Reader& reader : readers_) reader.position = reader.acknowledged = 0;
   gaps_.clear();
 }
 
@@ -152,11 +153,15 @@ void Readers::Acknowledge(Draws& draws) {
   v1::AckEventsRequest request;
   request.set_owner(reader.owner);
   request.set_cursor(absl::StrCat("c", reader.position));
+  reader.acknowledged = reader.position;
   life_.Call<absl::StatusOr<v1::AckEventsResponse>>(
       life_.core().AckEvents(request),
       [this, &reader, position = reader.position](absl::StatusOr<v1::AckEventsResponse> response) {
         if (!response.ok()) return;
         trace_.Sometimes("acknowledged");
+        if (durable_.AcknowledgedBy(reader.owner) > reader.acknowledged) {
+          Fail(absl::StrCat(reader.owner, " is said to have acknowledged more than it did"));
+        }
         const bool streams = !durable_.EventsOf(reader.owner).empty();
         if (streams && durable_.AcknowledgedBy(reader.owner) < position) {
           Fail(absl::StrCat("an acknowledgement of ", reader.owner, " is not durable"));

@@ -38,7 +38,8 @@ class Readers {
  private:
   struct Reader {
     std::string owner;
-    store::Position position = 0;  // of the newest event it has seen
+    store::Position position = 0;      // of the newest event it has seen
+    store::Position acknowledged = 0;  // it said so, whoever heard it
     std::chrono::milliseconds pause{0};
   };
   struct Gap {

@@ -29,6 +29,7 @@ bool Cloud::IsTooNew(const std::string& name, base::BootTime now) {
 
 bool Cloud::calm() const {
   if (!up()) return false;
+  if (plan.faults.rate_limit.per_second > 0) return false;
   for (const auto& verb : plan.faults.verbs) {
     if (!verb.errors.empty() || verb.answer_lost > 0) return false;
   }
