@@ -134,6 +134,53 @@ TEST_F(OlderStoreTest, WhatWasAcceptedStaysAcceptedAndNewLossesAreSeen) {
   ExpectHeldBack(1);
 }
 
+// A task that the backup has as queued runs in a sandbox that the restored store has forgotten.
+TEST_F(OlderStoreTest, WhatTheBackupHasAsQueuedIsNotStartedUntilItIsAccepted) {
+  options_.max_running = 1;
+  Boot();
+  const std::string first = Running(1);
+  const std::string queued = Submit(TaskMaker(2).Command("sim run=100h")).id();
+  const Backup backup = TakeBackup();
+  Cancel(first);
+  clock_->Advance(seconds(30));
+  ASSERT_EQ(Get(queued).state(), v1::TASK_STATE_RUNNING);
+  Restore(backup);
+  Cancel(first);
+  clock_->Advance(hours(1));
+  EXPECT_EQ(Get(queued).state(), v1::TASK_STATE_QUEUED);
+  EXPECT_NE(Get(queued).waiting_for().find("older than the world"), std::string::npos);
+  EXPECT_EQ(Executions(queued), 1);
+  const std::string later = Submit(TaskMaker(3)).id();
+  EXPECT_EQ(WaitEnd(later).state(), v1::TASK_STATE_SUCCEEDED) << "new ones cannot have run";
+  Cancel(queued);
+  EXPECT_EQ(Get(queued).state(), v1::TASK_STATE_CANCELLED);
+  v1::ReapOrphansRequest reap;
+  reap.set_accept_epoch(Await(core_->ListOrphans({}))->higher_epoch());
+  ASSERT_TRUE(Await(core_->ReapOrphans(reap)).ok());
+  EXPECT_TRUE(world_->SandboxNames().empty());
+}
+
+TEST_F(OlderStoreTest, QueuedTasksAreStartedOnceItIsAccepted) {
+  Boot();
+  const std::string queued = Submit(TaskMaker(1).Deadline(clock_->Now() + absl::Hours(99))).id();
+  v1::DrainRequest drain;
+  ASSERT_TRUE(Await(core_->Drain(drain)).ok());
+  const std::string waiting = Submit(TaskMaker(2)).id();
+  const Backup backup = TakeBackup();
+  drain.set_off(true);
+  ASSERT_TRUE(Await(core_->Drain(drain)).ok());
+  Running(3);
+  Restore(backup);
+  ASSERT_TRUE(Await(core_->Drain(drain)).ok());
+  clock_->Advance(minutes(1));
+  EXPECT_EQ(Get(waiting).state(), v1::TASK_STATE_QUEUED);
+  v1::ReapOrphansRequest reap;
+  reap.set_accept_epoch(Await(core_->ListOrphans({}))->higher_epoch());
+  ASSERT_TRUE(Await(core_->ReapOrphans(reap)).ok());
+  EXPECT_EQ(WaitEnd(waiting).state(), v1::TASK_STATE_SUCCEEDED);
+  EXPECT_EQ(WaitEnd(queued).state(), v1::TASK_STATE_SUCCEEDED);
+}
+
 // What this store knew and no longer holds is an ordinary orphan, whatever start made it.
 TEST_F(OlderStoreTest, ManyStartsWithoutALossAreNoReasonToHoldBack) {
   Boot();

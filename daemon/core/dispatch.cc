@@ -102,9 +102,7 @@ bool Engine::Expired(const TaskRow& row) const {
 }
 
 void Engine::Expire(TaskRow& row) {
-  if (ProviderState* provider = FindProvider(row.provider)) {
-    provider->ready.erase({-row.priority, row.generation});
-  }
+  Unlist(row);
   SandboxRow* sandbox = table_.SandboxOf(row);
   Move(row, TaskEvent::kExpired, [](rec::TaskStatus& status) {
     status.set_reason(v1::REASON_EXPIRED);
@@ -127,6 +125,10 @@ std::string Engine::WaitingFor(const TaskRow& row) {
   const ProviderState* provider = FindProvider(row.provider);
   if (provider == nullptr) return "";
   if (table_.drain()) return "drain";
+  if (provider->held.contains({-row.priority, row.generation})) {
+    if (higher_epoch_ == 0) return absl::StrCat("the first look at provider ", provider->name);
+    return "an operator: the store is older than the world, so it may have run (boxctl orphans)";
+  }
   if (stopping_) return "the next start of the daemon";
   if (!provider->opened || provider->unreachable_since.has_value()) {
     return absl::StrCat("provider ", provider->name, " is not reachable");

@@ -53,6 +53,9 @@ struct ProviderState {
   int failures = 0;       // calls in a row that did not reach it
   // (-priority, generation): the head is dispatched first.
   absl::btree_set<std::pair<int32_t, Generation>> ready;
+  // The same for those that an earlier start accepted, until it is known that this store has not
+  // forgotten what became of them.
+  absl::btree_set<std::pair<int32_t, Generation>> held;
 
   // The batcher: items whose create intent is synced, in order.
   std::deque<base::SandboxId> to_create;
@@ -72,6 +75,7 @@ struct ProviderState {
   std::unique_ptr<base::WaitList> poll_now;
   std::unique_ptr<watcher::Watcher> watcher;
   uint32_t cycle = 0;   // of the watcher
+  bool tried = false;   // to look, once
   bool looked = false;  // at everything, once
 };
 
@@ -154,6 +158,8 @@ class Engine : public watcher::Subject {
   // What an accepted task needs to go on: a place in the ready queue, or timers.
   void Enlist(TaskRow& row);
   void ArmHandover(TaskRow& successor);
+  // Not to be dispatched any more.
+  void Unlist(const TaskRow& row);
 
   // --- dispatch.cc: ready queue, slots, batcher ---
   void Dispatch();
@@ -267,6 +273,10 @@ class Engine : public watcher::Subject {
   bool IsForgotten(const VerifiedSandbox& sandbox) const;
   void NoteForgotten(const std::string& provider, const std::string& name, int64_t epoch);
   void DropOldIncarnations();
+  void NoteCycle(ProviderState& provider, const absl::Status& status);
+  bool IsHeld(const ProviderState& provider, Generation generation) const;
+  void Hold(ProviderState& provider);
+  void Release(ProviderState& provider);
   // From here on sandboxes up to that epoch may be destroyed; it must be the one that is seen. 0
   // does nothing.
   absl::Status AcceptEpoch(int64_t accepted, bool dry_run);
@@ -388,6 +398,7 @@ class Engine : public watcher::Subject {
   int64_t active_ = 0;        // tasks that hold a slot
   int64_t higher_epoch_ = 0;  // of sandboxes this store never knew: it is older than the world
   int64_t accepted_epoch_ = 0;
+  Generation first_generation_ = 0;  // that this start may accept
   uint64_t incarnation_ = 0;
   std::vector<rec::Incarnation>
       incarnations_;  // that this store knows, ascending; the last is ours

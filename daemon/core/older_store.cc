@@ -1,6 +1,7 @@
 // Which starts of the daemon this store knows. A verified sandbox of another one, or one that was
 // made after what this store knows of its start, says that the store is older than the world: a
-// restored backup (ADR 0010). Then nothing is destroyed until an operator accepts it.
+// restored backup (ADR 0010). Then nothing is destroyed, and nothing is started that an earlier
+// start of the daemon accepted, until an operator accepts it.
 
 #include <algorithm>
 #include <utility>
@@ -52,8 +53,44 @@ bool Engine::IsForgotten(const VerifiedSandbox& sandbox) const {
 void Engine::NoteForgotten(const std::string& provider, const std::string& name, int64_t epoch) {
   if (epoch <= higher_epoch_) return;
   higher_epoch_ = epoch;
+  for (auto& [name, provider] : providers_) Hold(provider);
   base::LogError("a sandbox of ours that this store never knew: it is older than the world",
                  {{"provider", provider}, {"sandbox", name}, {"epoch", epoch}});
+}
+
+// What this store has as queued may have run since the backup. Tasks of earlier starts wait for the
+// first look at their provider, and where the store turns out to be older than the world for an
+// operator. That look may fail: then nothing speaks against them.
+bool Engine::IsHeld(const ProviderState& provider, Generation generation) const {
+  return generation < first_generation_ && (higher_epoch_ != 0 || !provider.tried);
+}
+
+void Engine::Hold(ProviderState& provider) {
+  for (auto it = provider.ready.begin(); it != provider.ready.end();) {
+    if (!IsHeld(provider, it->second)) {
+      ++it;
+      continue;
+    }
+    provider.held.insert(*it);
+    it = provider.ready.erase(it);
+  }
+}
+
+void Engine::Release(ProviderState& provider) {
+  if (provider.held.empty()) return;
+  if (provider.ready.empty()) {
+    provider.ready.swap(provider.held);
+  } else {
+    provider.ready.insert(provider.held.begin(), provider.held.end());
+    provider.held.clear();
+  }
+  RequestDispatch();
+}
+
+void Engine::NoteCycle(ProviderState& provider, const absl::Status& status) {
+  provider.tried = true;
+  if (status.ok()) provider.looked = true;
+  if (higher_epoch_ == 0) Release(provider);
 }
 
 // Only after every provider was looked at without a sign that the store is older than the world: a
@@ -81,6 +118,9 @@ absl::Status Engine::AcceptEpoch(int64_t accepted, bool dry_run) {
   // What is made from here on can be told from what was accepted.
   epoch_ = std::max(epoch_, accepted) + 1;
   higher_epoch_ = 0;
+  for (auto& [name, provider] : providers_) {
+    if (provider.tried) Release(provider);
+  }
   WriteMeta();
   return absl::OkStatus();
 }

@@ -43,6 +43,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
   journal_.StartAfter(last);
   epoch_ = meta.epoch() + (base::Mutated("epoch_not_raised") && meta.epoch() > 0 ? 0 : 1);
   BeginIncarnation(last);
+  first_generation_ = table_.next_generation();
   const bool same_boot = meta.boot_id() == deps_.clock.BootId() && meta.boot_first_position() > 0;
   boot_first_position_ = same_boot ? meta.boot_first_position() : last + 1;
   WriteMeta();
@@ -147,7 +148,7 @@ asio::awaitable<void> Engine::OpenProvider(ProviderState& provider) {
   absl::Status cycle = co_await provider.watcher->Cycle();
   if (!cycle.ok())
     base::LogWarning("first look failed", {{"provider", provider.name}, {"error", cycle}});
-  if (cycle.ok()) provider.looked = true;
+  NoteCycle(provider, cycle);
 }
 
 // The crash table of design section 4, for what the store says of a sandbox.

@@ -58,9 +58,7 @@ v1::CancelResult::Outcome Engine::CancelRow(TaskRow& row, rec::Stop stop) {
   }
   // No start intent: user code never starts (I12). A sandbox that is being made goes when it is
   // there.
-  if (ProviderState* provider = FindProvider(row.provider)) {
-    provider->ready.erase({-row.priority, row.generation});
-  }
+  Unlist(row);
   SandboxRow* sandbox = table_.SandboxOf(row);
   Move(row, TaskEvent::kCancelled, [&stop](rec::TaskStatus& status) {
     status.set_reason(stop.reason());

@@ -208,8 +208,20 @@ void Engine::Enlist(TaskRow& row) {
     });
     return;
   }
-  provider->ready.insert({-row.priority, row.generation});
+  const std::pair<int32_t, Generation> place{-row.priority, row.generation};
+  if (IsHeld(*provider, row.generation)) {
+    provider->held.insert(place);
+    return;
+  }
+  provider->ready.insert(place);
   RequestDispatch();
+}
+
+void Engine::Unlist(const TaskRow& row) {
+  ProviderState* provider = FindProvider(row.provider);
+  if (provider == nullptr) return;
+  provider->ready.erase({-row.priority, row.generation});
+  provider->held.erase({-row.priority, row.generation});
 }
 
 // The live task of the key is given `handover_grace` to end by itself; with REPLACE none.

@@ -16,7 +16,7 @@ asio::awaitable<void> Engine::PollLoop(ProviderState& provider) {
       absl::Status cycle = co_await provider.watcher->Cycle();
       if (!cycle.ok())
         base::LogDebug("poll failed", {{"provider", provider.name}, {"error", cycle}});
-      if (cycle.ok()) provider.looked = true;
+      NoteCycle(provider, cycle);
     }
     if (stopping_) co_return;
     absl::Status woken =
