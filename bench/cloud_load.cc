@@ -95,7 +95,7 @@ class Load {
       auto done = [&created](size_t, const pb::CreateOutcome& outcome) {
         created = outcome.has_handle() && !outcome.adopted();
       };
-      std::vector<pb::CreateRequest> requests(1, std::move(request));
+      std::vector<pb::CreateRequest> requests(1, request);
       co_await provider_->Create(std::move(requests), end_ + kLastAnswers, done);
       if (created && counting_ && clock_->Boot() <= end_) ++made_;
     }

@@ -58,7 +58,7 @@ std::optional<ProviderHint> HintOfLine(std::string_view line) {
 }
 
 asio::awaitable<void> FollowEvents(EventStream stream) {
-  base::Backoff backoff(kReconnect, stream.rng);
+  base::Backoff backoff(kReconnect, *stream.rng);
   for (;;) {
     http::Request request;
     request.target = "/v1/events";

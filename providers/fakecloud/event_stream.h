@@ -20,7 +20,7 @@ inline constexpr std::chrono::seconds kEventSilenceMax{20};
 
 struct EventStream {
   base::Clock& clock;
-  base::Rng& rng;
+  std::shared_ptr<base::Rng> rng;
   std::shared_ptr<base::http::Client> client;
   std::function<void(ProviderHint)> hint;
 };

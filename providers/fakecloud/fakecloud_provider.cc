@@ -187,7 +187,7 @@ asio::awaitable<absl::Status> FakeCloudProvider::Open(BootTime deadline) {
   const std::shared_ptr<State> state = state_;
   if (state->events != nullptr && !std::exchange(state->listening, true)) {
     // Holds no State: it would hold itself.
-    EventStream stream{state->clock, *state->rng, state->events,
+    EventStream stream{state->clock, state->rng, state->events,
                        [weak = std::weak_ptr<State>(state)](ProviderHint hint) {
                          const auto alive = weak.lock();
                          if (alive != nullptr && alive->hint) alive->hint(std::move(hint));
@@ -316,11 +316,10 @@ void FakeCloudProvider::OnHint(std::function<void(ProviderHint)> receiver) {
 absl::StatusOr<std::shared_ptr<Provider>> MakeFakeCloudProvider(FakeCloudProvider::Deps deps,
                                                                 const std::string& name,
                                                                 const FakeCloudOptions& options,
-                                                                CallRunnerOptions runner) {
+                                                                const CallRunnerOptions& runner) {
   ASSIGN_OR_RETURN(std::shared_ptr<Provider> inner, FakeCloudProvider::Create(deps, name, options));
   return std::make_shared<ManagedProvider>(
-      ManagedProvider::Deps{deps.executor, deps.clock, deps.rng}, std::move(inner),
-      std::move(runner));
+      ManagedProvider::Deps{deps.executor, deps.clock, deps.rng}, std::move(inner), runner);
 }
 
 }  // namespace boxkeeper::providers::fakecloud

@@ -69,6 +69,6 @@ class FakeCloudProvider final : public Provider {
 absl::StatusOr<std::shared_ptr<Provider>> MakeFakeCloudProvider(FakeCloudProvider::Deps deps,
                                                                 const std::string& name,
                                                                 const FakeCloudOptions& options,
-                                                                CallRunnerOptions runner);
+                                                                const CallRunnerOptions& runner);
 
 }  // namespace boxkeeper::providers::fakecloud

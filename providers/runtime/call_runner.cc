@@ -60,10 +60,10 @@ struct CallRunner::State {
     CallCounters counters;
   };
 
-  State(base::Clock& a_clock, base::Rng& a_rng, CallRunnerOptions some_options)
+  State(base::Clock& a_clock, base::Rng& a_rng, const CallRunnerOptions& some_options)
       : clock(a_clock),
         rng(a_rng),
-        options(std::move(some_options)),
+        options(some_options),
         classes{Class(clock, options.limits.create, options),
                 Class(clock, options.limits.status, options),
                 Class(clock, options.limits.cleanup, options)},
@@ -124,8 +124,8 @@ void CallRunner::Pass::Report(const absl::Status& answer) {
   }
 }
 
-CallRunner::CallRunner(base::Clock& clock, base::Rng& rng, CallRunnerOptions options)
-    : state_(std::make_shared<State>(clock, rng, std::move(options))) {}
+CallRunner::CallRunner(base::Clock& clock, base::Rng& rng, const CallRunnerOptions& options)
+    : state_(std::make_shared<State>(clock, rng, options)) {}
 
 asio::awaitable<absl::StatusOr<CallRunner::Pass>> CallRunner::Enter(std::shared_ptr<State> state,
                                                                     CallPolicy policy,

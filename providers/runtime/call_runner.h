@@ -63,7 +63,7 @@ struct CallCounters {
 // On the loop's thread. Calls in flight keep what they need; `clock` and `rng` outlive them.
 class CallRunner {
  public:
-  CallRunner(base::Clock& clock, base::Rng& rng, CallRunnerOptions options);
+  CallRunner(base::Clock& clock, base::Rng& rng, const CallRunnerOptions& options);
 
   // Runs `call(deadline_of_the_try)` until it succeeds, fails for good, or `deadline` leaves no
   // time for another try; gives its last answer. An answer that nothing left for comes with proof:

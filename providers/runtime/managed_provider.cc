@@ -28,12 +28,12 @@ using StatusCall = std::function<asio::awaitable<absl::Status>(BootTime)>;
 
 // Shared with the calls in flight.
 struct ManagedProvider::State {
-  State(Deps deps, std::shared_ptr<Provider> an_inner, CallRunnerOptions options)
+  State(Deps deps, std::shared_ptr<Provider> an_inner, const CallRunnerOptions& options)
       : executor(deps.executor),
         clock(deps.clock),
         inner(std::move(an_inner)),
         rng(std::move(deps.rng)),
-        runner(clock, *rng, std::move(options)) {}
+        runner(clock, *rng, options) {}
 
   // The runner speaks of values.
   static asio::awaitable<absl::Status> RunStatus(std::shared_ptr<State> state, CallPolicy policy,
@@ -93,8 +93,8 @@ struct ManagedProvider::State {
 };
 
 ManagedProvider::ManagedProvider(Deps deps, std::shared_ptr<Provider> inner,
-                                 CallRunnerOptions options)
-    : state_(std::make_shared<State>(std::move(deps), std::move(inner), std::move(options))) {}
+                                 const CallRunnerOptions& options)
+    : state_(std::make_shared<State>(std::move(deps), std::move(inner), options)) {}
 
 ManagedProvider::~ManagedProvider() { state_->inner->OnHint(nullptr); }
 

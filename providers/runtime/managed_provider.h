@@ -41,7 +41,7 @@ class ManagedProvider final : public Provider {
     std::shared_ptr<base::Rng> rng;
   };
 
-  ManagedProvider(Deps deps, std::shared_ptr<Provider> inner, CallRunnerOptions options);
+  ManagedProvider(Deps deps, std::shared_ptr<Provider> inner, const CallRunnerOptions& options);
   ~ManagedProvider() override;
 
   const CallRunner& runner() const;
