@@ -213,7 +213,7 @@ std::string ProfilesText(const config::v1::Config& config) {
 std::string SectionText(const std::string& path, const Message& message) {
   std::string out;
   for (const std::string& name : config::KeysBelow(path)) {
-    const std::string key_path = path.empty() ? name : path + "." + name;
+    const std::string key_path = path.empty() ? name : absl::StrCat(path, ".", name);
     const config::SchemaKey& key = *config::FindKey(key_path);
     if (key.type == KeyType::kSpecMap || key.type == KeyType::kProviders) continue;
     const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
