@@ -45,14 +45,16 @@ _ROUNDS = 8 if os.environ.get("BOXKEEPER_FULL") else 4
 
 
 @pytest.fixture
-def world(tmp_path):
-    with FakeCloud(str(tmp_path)) as cloud, Daemon(_config(cloud)) as daemon:
+def world(request, tmp_path):
+    """(cloud, daemon on it); two-step unless a test asks for one_step."""
+    one_step = getattr(request, "param", "two_step") == "one_step"
+    with FakeCloud(str(tmp_path), arguments=["--one_step"] if one_step else []) as cloud, Daemon(_config(cloud, one_step)) as daemon:
         daemon.program = DAEMON
         yield cloud, daemon.start()
 
 
-def _config(cloud):
-    section = cloud.provider(list_lag="1s", create_settle="3s", call_timeout="1s")
+def _config(cloud, one_step):
+    section = cloud.provider(one_step=one_step, list_lag="1s", create_settle="3s", call_timeout="1s")
     return {"providers": {"local": None, "cloud": section}, "default_provider": "cloud",
             "scheduling": {"create_timeout": "3s", "start_timeout": "3s", "orphan_grace": "1s", "cancel_grace": "500ms",
                            "retry_backoff": {"initial": "50ms", "max": "500ms"}}}
@@ -101,6 +103,7 @@ def _judge(cloud, submitted, tasks):
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
+@pytest.mark.parametrize("world", ["two_step", "one_step"], indirect=True)
 def test_kills_under_faults_leave_one_execution_each_and_no_sandbox(world, seed):
     cloud, daemon = world
     chance, submitted = random.Random(seed), {}
