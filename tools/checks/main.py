@@ -4,13 +4,14 @@ import argparse
 import sys
 import time
 
-from tools.checks import arrows, bazel, bench, end_to_end, fuzzing, lint, step, text
+from tools.checks import arrows, bazel, bench, end_to_end, fuzzing, lint, simulation, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _BENCH = "//bench:all"
 _PROBE = "//tests/breakout:probe"
 _FAULTS = "//tests/faults:all"
 _FAKECLOUD = "//providers/fakecloud:fakecloudd"
+_SIM = "//tests/sim:sim"
 _TIDY_SECONDS = 60
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
@@ -32,13 +33,15 @@ def _whole(full):
     unit = bazel.labels(f"tests(//...) except ({_LONG})")
     e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
     # Only what runs optimised: unit tests are compiled once, under the sanitizers.
-    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _FAKECLOUD] + long_tests, "opt")
+    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _FAKECLOUD, _SIM] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
     # At length optimised, which is a build of its own; else with what the unit tests have built.
     yield lambda: fuzzing.run("fuzz", 60) if full else fuzzing.run("asan", 4)
     yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)
     binaries = bazel.output_folder("opt")
+    yield lambda: simulation.seeds(binaries, full)
+    yield lambda: simulation.mutations(binaries, full)
     for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
     yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
