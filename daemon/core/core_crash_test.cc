@@ -196,5 +196,23 @@ TEST_F(CrashTest, ARefusedStartAfterARestartDoesNotProveThatNothingRan) {
   EXPECT_NE(task.user_code_started(), v1::USER_CODE_STARTED_NO);
 }
 
+// Found by tests/sim: the back-off waited for the wall clock to come back.
+TEST_F(CrashTest, ABackOffOfAnEarlierBootDoesNotWaitForAWallClockThatWasSetBack) {
+  options_.max_attempts = 10;
+  faults_[Verb::kCreate].errors.push_back(
+      {.probability = 1.0, .error_class = provider::v1::CAPACITY});
+  Boot();
+  const std::string id = Submit(TaskMaker(1)).id();
+  clock_->Advance(seconds(1));
+  faults_[Verb::kCreate] = {};
+  world_->Reboot();
+  Stop();
+  ++reboots_;
+  now_ = base::BootTime{};
+  wall_ -= absl::Hours(24);
+  Boot();
+  EXPECT_EQ(WaitEnd(id).state(), v1::TASK_STATE_SUCCEEDED);
+}
+
 }  // namespace
 }  // namespace boxkeeper::daemon

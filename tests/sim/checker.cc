@@ -58,16 +58,16 @@ void Checker::OnEntry(Cloud& cloud, const AuditEntry& entry) {
   const bool stranger = cloud.strangers.contains(entry.name);
   switch (entry.kind) {
     case AuditEntry::kReboot:
-      return OnReboot(cloud, entry.at);
+      return OnReboot(boots_[&cloud]++, entry.at);
     case AuditEntry::kCreate:
       gone_.erase(entry.name);
       if (stranger || durable_.EverIntended(entry.name)) return;
       return Fail("I4", absl::StrCat(entry.name, " was created, and no record ever said so"));
     case AuditEntry::kExecute:
-      return OnExecute(entry);
+      return OnExecute(entry, boots_[&cloud]);
     case AuditEntry::kDestroy:
     case AuditEntry::kVanish:
-      if (entry.detail != "absent") gone_.emplace(entry.name, Moment{entry.at, world_.reboots});
+      if (entry.detail != "absent") gone_.emplace(entry.name, Moment{entry.at, boots_[&cloud]});
       [[fallthrough]];
     case AuditEntry::kSignal:
     case AuditEntry::kFence:
@@ -79,20 +79,19 @@ void Checker::OnEntry(Cloud& cloud, const AuditEntry& entry) {
 }
 
 // The host went down, and all that ran on it.
-void Checker::OnReboot(Cloud& cloud, base::BootTime at) {
+void Checker::OnReboot(int boot, base::BootTime at) {
   for (const auto& [exec_id, execution] : executions_) {
-    if (execution.boot + 1 != world_.reboots) continue;
-    gone_.emplace(execution.sandbox, Moment{at, execution.boot});
+    if (execution.boot == boot) gone_.emplace(execution.sandbox, Moment{at, boot});
   }
 }
 
-void Checker::OnExecute(const AuditEntry& entry) {
+void Checker::OnExecute(const AuditEntry& entry, int boot) {
   if (excused_.contains(entry.exec_id)) return;
   Execution& execution = executions_[entry.exec_id];
   ++execution.times;
   execution.sandbox = entry.name;
   execution.at = entry.at;
-  execution.boot = world_.reboots;
+  execution.boot = boot;
   if (execution.times > 1) {
     Fail("I3", absl::StrCat("user code of ", entry.exec_id, " began ", execution.times, " times",
                             AuditOf(entry.exec_id)));

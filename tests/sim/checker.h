@@ -53,9 +53,9 @@ class Checker {
   };
 
   void ReadAudit(Cloud& cloud);
-  void OnReboot(Cloud& cloud, base::BootTime at);
+  void OnReboot(int boot, base::BootTime at);
   void OnEntry(Cloud& cloud, const providers::testing::AuditEntry& entry);
-  void OnExecute(const providers::testing::AuditEntry& entry);
+  void OnExecute(const providers::testing::AuditEntry& entry, int boot);
   void CheckKey(const Submission& begins);
   void CheckFenced(const DurableTask& task);
   void CheckLeaks();
@@ -84,6 +84,7 @@ class Checker {
   Readers& readers_;
   Trace& trace_;
   std::map<const Cloud*, size_t> audited_;
+  std::map<const Cloud*, int> boots_;             // of the host, as its audit has told so far
   std::map<std::string, Execution> executions_;   // by exec id
   std::set<std::string> excused_;                 // exec ids of before a restored backup
   std::map<std::string, Moment> gone_;            // sandboxes, when they went
