@@ -55,12 +55,9 @@ constexpr const char* kNames[] = {
     "slow_reader",
     "silent_start",
     "big_tasks",
-    "logs",
 };
 static_assert(std::size(kNames) == static_cast<size_t>(Fault::kCount));
 
-// Not drawn: of another part of the simulation.
-constexpr std::array kNotSupported = {Fault::kLogs};
 // Rare, because each changes the whole run.
 constexpr std::array kSeldom = {Fault::kLongOutage, Fault::kBackup, Fault::kFsyncError};
 constexpr double kSeldomShare = 0.3;
@@ -72,7 +69,6 @@ FaultSet DrawSet(uint64_t seed, const FaultSet& without) {
   for (size_t i = 0; i < on.size(); ++i) {
     on[i] = Draws(Derive(seed, kNames[i])).Chance(share) && !without[i];
   }
-  for (const Fault fault : kNotSupported) on.reset(static_cast<size_t>(fault));
   for (const Fault fault : kSeldom) {
     const char* name = FaultName(fault);
     if (Draws(Derive(seed, name, 1)).Unit() > kSeldomShare) on.reset(static_cast<size_t>(fault));

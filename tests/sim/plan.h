@@ -59,7 +59,6 @@ enum class Fault {
   kSlowReader,
   kSilentStart,  // a start that nobody attests
   kBigTasks,     // specs that are not kept in memory
-  kLogs,         // the real log shipping, over a disk and a store that fail
   kCount
 };
 
