@@ -270,10 +270,12 @@ void Checker::CheckLease(const DurableTask& task, const Submission& submission) 
   const store::v1::TaskStatus& status = task.status;
   if (status.stop().reason() == v1::REASON_CLIENT_LOST) {
     if (plan_.Has(Fault::kClockJump)) return;
-    const int64_t ago = absl::ToUnixMillis(life_.clock().Now()) - status.stop().at_ms();
-    const base::BootTime decided = Now() - milliseconds(ago - 1);
-    // A renewal that came too late changes nothing.
-    if (submission.renewed_at <= decided && decided - submission.renewed_at < ttl) {
+    // Known to a millisecond. A renewal that came too late changes nothing.
+    const milliseconds ago(absl::ToUnixMillis(life_.clock().Now()) - status.stop().at_ms());
+    const base::BootTime decided = Now() - ago;
+    const milliseconds unsure(1);
+    const bool renewed_before = submission.renewed_at <= decided - unsure;
+    if (renewed_before && decided + unsure - submission.renewed_at < ttl) {
       Fail("I13", absl::StrCat("the lease of ", task.id, " lapsed too early"));
     }
     return;

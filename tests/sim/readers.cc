@@ -115,6 +115,12 @@ void Readers::OnEvent(Reader& reader, const v1::Event& event, store::Position be
   if (position <= before) return Fail(absl::StrCat(event.cursor(), " out of order"));
   const Durable::Events& events = durable_.EventsOf(reader.owner);
   const auto found = events.find(position);
+  // Read before its task was compacted, told after.
+  const bool compacted = durable_.IsCompacted(event.task().generation());
+  if (found == events.end() && compacted) {
+    reader.position = std::max(reader.position, position);
+    return told_(event.task());
+  }
   if (found == events.end()) {
     return Fail(absl::StrCat(event.cursor(), " of ", reader.owner, " is not durable"));
   }
