@@ -23,10 +23,7 @@ def _submit_many(world, count, words):
 
 
 def _all_ended(world, ids, seconds=300):
-    ended = []
-    for start in range(0, len(ids), 500):
-        ended += world.client.wait_all(ids[start:start + 500], executor_pb2.WaitTaskRequest.END, seconds)
-    return ended
+    return world.client.wait_all(ids, executor_pb2.WaitTaskRequest.END, seconds)
 
 
 def test_a_provider_that_is_down_for_a_while():

@@ -11,6 +11,7 @@ from tests.harness.waiting import SLOWNESS
 
 TERMINAL = {task_pb2.TASK_STATE_SUCCEEDED, task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED, task_pb2.TASK_STATE_LOST}
 _names = itertools.count(1)
+_IDS_MAX = 1000  # of one request
 
 
 def state_name(value):
@@ -98,6 +99,8 @@ class Client:
 
     def wait_all(self, ids, until=executor_pb2.WaitTaskRequest.END, seconds=60):
         """Tasks once all have reached `until`; fails if they have not within `seconds`."""
+        if len(ids) > _IDS_MAX:
+            return self.wait_all(ids[:_IDS_MAX], until, seconds) + self.wait_all(ids[_IDS_MAX:], until, seconds)
         request = executor_pb2.WaitTaskRequest(ids=ids, until=until)
         request.timeout.FromMilliseconds(int(seconds * SLOWNESS * 1000))
         answer = self.call(self.executor.WaitTask, request, seconds + 30)
