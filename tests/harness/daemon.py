@@ -175,7 +175,7 @@ class Daemon:
     def launcher_pid(self):
         """Pid of the state folder's boxlaunch: the one whose parent is not a boxlaunch; None if there is none."""
         launchers = {pid for pid in processes.of_folder(self.state_dir)
-                     if processes.arguments(pid)[:1] and processes.arguments(pid)[0].endswith("boxlaunch")}
+                     if "".join(processes.arguments(pid)[:1]).endswith("boxlaunch")}
         for pid in launchers - set(self.supervisor_pids()):
             if processes.parent(pid) not in launchers:
                 return pid
