@@ -104,6 +104,7 @@ void Durable::Put(store::Position position, const std::string& bytes) {
     case rec::Record::kMeta:
       if (record.meta().epoch() < state_.epoch) Fail("I9", "the epoch went back");
       state_.epoch = record.meta().epoch();
+      state_.folded_floor = record.meta().folded_cursor_floor();
       return;
     case rec::Record::kDrain:
       state_.drain = record.drain().on();

@@ -67,6 +67,8 @@ class Durable {
   const DurableSandbox* FindSandbox(const std::string& name) const;
   const Events& EventsOf(const std::string& owner) const;
   store::Position AcknowledgedBy(const std::string& owner) const;
+  // Where the stream of an owner that had none begins.
+  store::Position folded_floor() const { return state_.folded_floor; }
   bool EverIntended(const std::string& name) const { return ever_intended_.contains(name); }
   bool HasLiveLease(const std::string& name) const;
   // The same, or its create has not come back yet.
@@ -89,6 +91,7 @@ class Durable {
     std::map<store::Position, std::string> tombstones;  // to submission
     std::set<std::string> compacted;                    // submissions
     int64_t epoch = 0;
+    store::Position folded_floor = 0;
     int64_t newest = 0;  // generation
     bool drain = false;
   };
