@@ -180,16 +180,21 @@ TEST_F(CreateTableTest, ASpareIsKeptAsLongAsTheWinnerIsNotSeen) {
   EXPECT_EQ(Get(id).state(), v1::TASK_STATE_RUNNING);
 }
 
-// Names that are given once are never doubled: another handle is another way to write it.
-TEST_F(CreateTableTest, AnotherHandleIsNoSpareWhereNamesAreUnique) {
+// Where names are given once, a late create of a daemon that was killed finds the name free again
+// when its sandbox has vanished. What it makes is not what was started.
+TEST_F(CreateTableTest, ALateCreateDoesNotStandInForTheSandboxThatVanished) {
   Boot();
-  const std::string id = Submit(TaskMaker(1).Command("sim run=60s")).id();
+  const std::string id = Submit(TaskMaker(1).Command("sim run=1h")).id();
   clock_->Advance(seconds(2));
-  AddTwin(seconds(5));
-  clock_->Advance(seconds(20));
-  EXPECT_TRUE(twins_.destroyed.empty());
-  twins_.views.clear();
-  EXPECT_EQ(WaitEnd(id).state(), v1::TASK_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).state(), v1::TASK_STATE_RUNNING);
+  const std::string late = AddTwin(seconds(5));
+  ASSERT_TRUE(world_->Vanish(world_->SandboxNames().front()));
+  const v1::Task task = WaitEnd(id);
+  EXPECT_EQ(task.state(), v1::TASK_STATE_LOST);
+  EXPECT_EQ(task.reason(), v1::REASON_SANDBOX_LOST);
+  clock_->Advance(minutes(3));
+  EXPECT_EQ(twins_.destroyed, std::vector<std::string>{late});
+  EXPECT_EQ(Creates(), 1);
 }
 
 TEST_F(CreateTableTest, CreateIntendedAndAbsentTwiceIsCreatedAgainUnderItsName) {

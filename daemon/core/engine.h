@@ -241,7 +241,8 @@ class Engine : public watcher::Subject {
 
   // --- watch.cc: watcher::Subject ---
   asio::awaitable<void> PollLoop(ProviderState& provider);
-  bool IsSpare(const SandboxRow& sandbox, const pb::SandboxView& view);
+  // Of its name, and not it: a sandbox has one handle, byte by byte.
+  static bool IsAnother(const SandboxRow& sandbox, const pb::SandboxView& view);
   void BeginCycle(const std::string& provider) override;
   watcher::Row OnRow(const std::string& provider, const pb::SandboxView& view) override;
   std::vector<watcher::Known> Missing(const std::string& provider) override;

@@ -63,7 +63,7 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
   if (sandbox == nullptr) return;
   base::Failpoint("hint.received");
   if (hint.view != nullptr) {
-    if (!IsSpare(*sandbox, *hint.view)) Observe(*sandbox, *hint.view);
+    if (!IsAnother(*sandbox, *hint.view)) Observe(*sandbox, *hint.view);
     return;
   }
   const base::SandboxId id = sandbox->id;

@@ -45,19 +45,18 @@ watcher::Row Engine::OnRow(const std::string& provider, const pb::SandboxView& v
   }
   // Its create is on its way, or whoever looks for it by its name will find it.
   if (sandbox->record.handle().empty()) return watcher::Row::kKnown;
-  if (IsSpare(*sandbox, view)) return watcher::Row::kSpare;
+  // Ours is gone, or in another row; whether it is gone its own look-up tells.
+  if (IsAnother(*sandbox, view)) return watcher::Row::kSpare;
   sandbox->listed_in = cycle;
   Observe(*sandbox, view);
   return watcher::Row::kKnown;
 }
 
-// Where a name is given once, another handle is another way to write the same one. Elsewhere it is
-// another sandbox: of a create that was repeated, and arrived twice. The journal has the winner.
-bool Engine::IsSpare(const SandboxRow& sandbox, const pb::SandboxView& view) {
+// The sandbox of a create that arrived twice; where a name is given once, after the first one's was
+// free again. The journal has the winner.
+bool Engine::IsAnother(const SandboxRow& sandbox, const pb::SandboxView& view) {
   const std::string& handle = sandbox.record.handle();
-  if (view.handle().empty() || handle.empty() || view.handle() == handle) return false;
-  const ProviderState* provider = FindProvider(sandbox.record.provider());
-  return provider != nullptr && !provider->provider->capabilities().name_unique_incl_ended();
+  return !view.handle().empty() && !handle.empty() && view.handle() != handle;
 }
 
 std::vector<watcher::Known> Engine::Missing(const std::string& provider) {
@@ -98,7 +97,8 @@ bool Engine::MayDestroySpare(const std::string& provider, const pb::SandboxView&
   if (stopping_ || labels.empty() || !verified.has_value()) return false;
   SandboxRow* sandbox = table_.FindSandbox(verified->id);
   if (sandbox == nullptr || sandbox->record.provider() != provider) return false;
-  if (sandbox->listed_in != FindProvider(provider)->cycle || !IsSpare(*sandbox, view)) return false;
+  if (sandbox->listed_in != FindProvider(provider)->cycle || !IsAnother(*sandbox, view))
+    return false;
   base::LogWarning("spare destroyed", {{"provider", provider},
                                        {"sandbox", view.name()},
                                        {"because", "another one of the same create is in use"}});
