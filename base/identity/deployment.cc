@@ -59,9 +59,10 @@ std::optional<Birth> ParseBirth(std::string_view text) {
   Birth birth;
   const std::string_view digits = text.substr(0, kDigits);
   const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + kDigits, birth.incarnation, 16);
+      std::from_chars(digits.data(), digits.data() + digits.size(), birth.incarnation, 16);
   const std::optional<int64_t> position = ParseNumber(text.substr(kDigits + 1));
-  if (error != std::errc() || end != digits.data() + kDigits || !position) return std::nullopt;
+  if (error != std::errc() || end != digits.data() + digits.size() || !position)
+    return std::nullopt;
   birth.position = *position;
   if (BirthText(birth) != text) return std::nullopt;  // one text per birth
   return birth;

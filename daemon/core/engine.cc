@@ -147,6 +147,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
   const bool suppressed = status.has_stop() && status.stop().suppress_events();
   transition.set_event(suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_STATE);
   Write(record);
+  // The names are literals. NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
   base::Failpoint(EventName(event).data());
 
   if (!suppressed) ++deps_.metrics.events;
