@@ -42,7 +42,10 @@ void Durable::Committed(const store::Batch& batch) {
 absl::Status Durable::Reload(store::TaskStore& store, bool older) {
   const State before = std::exchange(state_, State());
   const std::optional<store::Batch> on_its_way = std::exchange(on_its_way_, std::nullopt);
-  if (older) compacted_.clear();
+  if (older) {
+    compacted_.clear();
+    known_ = known_at_backup_;
+  }
   reloading_ = true;
   absl::Status loaded = store.Load([this](store::Position position, std::string_view bytes) {
     Put(position, std::string(bytes));
@@ -228,6 +231,7 @@ void Durable::Sandbox(store::Position position, const rec::SandboxRecord& record
   DurableSandbox& sandbox = state_.sandboxes[name];
   sandbox = {name, record, position};
   ever_intended_.insert(name);
+  known_.insert(name);
 }
 
 void Durable::OwnerChange(store::Position position, const rec::OwnerChange& record) {

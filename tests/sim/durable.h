@@ -58,6 +58,8 @@ class Durable {
   void Refused() { on_its_way_.reset(); }
   // What a start finds. `older`: it is a restored backup, which may miss anything.
   absl::Status Reload(store::TaskStore& store, bool older);
+  // The files are copied now; `older` is this copy.
+  void KeepBackup() { known_at_backup_ = known_; }
 
   const DurableTask* FindTask(int64_t generation) const;
   const DurableTask* FindTaskById(const std::string& id) const;
@@ -70,6 +72,8 @@ class Durable {
   // Where the stream of an owner that had none begins.
   store::Position folded_floor() const { return state_.folded_floor; }
   bool EverIntended(const std::string& name) const { return ever_intended_.contains(name); }
+  // This store had a record of it once, be it gone: if the sandbox is still there it is an orphan.
+  bool EverKnown(const std::string& name) const { return known_.contains(name); }
   bool HasLiveLease(const std::string& name) const;
   // The same, or its create has not come back yet.
   bool IsHeld(const std::string& name) const;
@@ -121,6 +125,9 @@ class Durable {
   // Survive a reload: true for ever.
   std::set<std::string> ever_intended_;  // names whose create was intended
   std::set<int64_t> compacted_;          // generations
+  // As the one above, but a restored backup forgets.
+  std::set<std::string> known_;
+  std::set<std::string> known_at_backup_;
 };
 
 }  // namespace boxkeeper::sim

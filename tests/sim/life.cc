@@ -247,6 +247,7 @@ void Life::KeepBackup() {
   auto names = world_.disk.List(World::kStateDir);
   if (!names.ok()) return trace_.Fail("life", "no state directory");
   trace_.Say("backup");
+  durable_.KeepBackup();
   backup_.clear();
   for (const std::string& name : *names) {
     const std::string path = absl::StrCat(World::kStateDir, "/", name);
@@ -271,11 +272,11 @@ void Life::RestoreBackup(Draws& draws) {
   Boot();
 }
 
-// What lives on, and the backup never knew.
+// What lives on, and the backup never knew. What it had forgotten already is an orphan as ever.
 void Life::ProtectUnknown() {
   for (Cloud& cloud : world_.clouds) {
     for (const std::string& name : cloud.world->SandboxNames()) {
-      if (cloud.strangers.contains(name) || durable_.FindSandbox(name) != nullptr) continue;
+      if (cloud.strangers.contains(name) || durable_.EverKnown(name)) continue;
       unknown_.insert(name);
       trace_.Sometimes("store older than the world");
     }
