@@ -1,5 +1,6 @@
 #include "logs/file_store.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -18,6 +19,7 @@ constexpr uint32_t kFileMode = 0640;
 constexpr char kTemporaryFolder[] = "/_boxkeeper/tmp";
 constexpr size_t kMaxKnownDirectories = 8192;
 constexpr size_t kMaxListed = 10'000;
+constexpr size_t kCopyBytes = 1024 * 1024;
 // What stored logs leave free on their disk, which by default is also the store's: more than the
 // store frees for itself when the disk is full (8 MiB). Else logs would take that too, and nothing
 // could be recorded any more.
@@ -90,8 +92,9 @@ class FileStore::Impl {
     return SyncItem{.file = *std::move(file), .rename_from = "", .path = path};
   }
 
-  // Writes the piece under a temporary name; it gets its own when it is synced.
-  absl::StatusOr<SyncItem> PreparePut(const Piece& piece) {
+  // Writes the object's first `keep` bytes and the piece under a temporary name; it gets its own
+  // when it is synced.
+  absl::StatusOr<SyncItem> PreparePut(uint64_t keep, const Piece& piece) {
     RETURN_IF_ERROR(CheckName(piece.name));
     RETURN_IF_ERROR(CheckRoom());
     const std::string path = absl::StrCat(base, "/", piece.name);
@@ -99,7 +102,7 @@ class FileStore::Impl {
     // reused.
     const std::string temporary =
         absl::StrCat(base, kTemporaryFolder, "/", Hex(Sha256::Of(piece.name)).substr(0, 32));
-    auto file = WritePiece(piece, temporary);
+    auto file = WritePiece(keep, piece, temporary);
     absl::Status made = file.status();
     if (made.ok()) made = MakeDirectory(DirectoryOf(path));
     if (!made.ok()) {
@@ -127,6 +130,15 @@ class FileStore::Impl {
       if (statuses[i].ok()) statuses[i] = SyncDirectoriesOf(items[i].path);
     }
     return statuses;
+  }
+
+  absl::Status Remove(const std::string& name) {
+    RETURN_IF_ERROR(CheckName(name));
+    const std::string path = absl::StrCat(base, "/", name);
+    const absl::Status removed = files.Remove(path);
+    if (absl::IsNotFound(removed)) return absl::OkStatus();
+    RETURN_IF_ERROR(Retryable(removed));
+    return Retryable(files.SyncDir(DirectoryOf(path)));
   }
 
   absl::StatusOr<std::string> Read(const std::string& name, uint64_t offset, size_t max_bytes) {
@@ -199,19 +211,20 @@ class FileStore::Impl {
     return *length < wanted ? TooShort(name, *length, wanted) : absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<base::File>> WritePiece(const Piece& piece,
+  absl::StatusOr<std::unique_ptr<base::File>> WritePiece(uint64_t keep, const Piece& piece,
                                                          const std::string& temporary) {
     RETURN_IF_ERROR(MakeDirectory(DirectoryOf(temporary)));
     auto file =
         files.Open(temporary, {.write = true, .create = true, .truncate = true, .mode = kFileMode});
     RETURN_IF_ERROR(Retryable(file.status()));
+    if (keep > 0) RETURN_IF_ERROR(CopyBegin(piece.name, keep, **file));
     ASSIGN_OR_RETURN(const std::unique_ptr<PieceSource> source, piece.open());
     Sha256 hash;
     uint64_t size = 0;
     for (;;) {
       ASSIGN_OR_RETURN(const std::string data, source->Next());
       if (data.empty()) break;
-      RETURN_IF_ERROR(Retryable((*file)->WriteAt(size, data)));
+      RETURN_IF_ERROR(Retryable((*file)->WriteAt(keep + size, data)));
       hash.Update(data);
       size += data.size();
     }
@@ -220,6 +233,20 @@ class FileStore::Impl {
                                               size, " of ", piece.size, " bytes)"));
     }
     return *std::move(file);
+  }
+
+  absl::Status CopyBegin(const std::string& name, uint64_t keep, base::File& to) {
+    auto from = files.Open(absl::StrCat(base, "/", name), {});
+    if (absl::IsNotFound(from.status())) return TooShort(name, 0, keep);
+    RETURN_IF_ERROR(Retryable(from.status()));
+    for (uint64_t at = 0; at < keep;) {
+      auto data = (*from)->ReadAt(at, std::min<uint64_t>(keep - at, kCopyBytes));
+      RETURN_IF_ERROR(Retryable(data.status()));
+      if (data->empty()) return TooShort(name, at, keep);
+      RETURN_IF_ERROR(Retryable(to.WriteAt(at, *data)));
+      at += data->size();
+    }
+    return absl::OkStatus();
   }
 
   absl::Status MakeDirectory(const std::string& directory) {
@@ -319,9 +346,18 @@ boost::asio::awaitable<absl::Status> FileStore::Sync(std::string name, uint64_t 
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Put(Piece piece) {
-  auto work = [impl = impl_, piece = std::move(piece)] { return impl->PreparePut(piece); };
+  co_return co_await Extend(0, std::move(piece));
+}
+
+boost::asio::awaitable<absl::Status> FileStore::Extend(uint64_t from, Piece tail) {
+  auto work = [impl = impl_, from, tail = std::move(tail)] { return impl->PreparePut(from, tail); };
   CO_ASSIGN_OR_RETURN(SyncItem item, co_await RunOn(impl_->pool, std::move(work)));
   co_return co_await group_.Sync(std::move(item));
+}
+
+boost::asio::awaitable<absl::Status> FileStore::Remove(std::string name) {
+  auto work = [impl = impl_, name = std::move(name)] { return impl->Remove(name); };
+  co_return co_await RunOn(impl_->pool, std::move(work));
 }
 
 boost::asio::awaitable<absl::StatusOr<std::string>> FileStore::Read(std::string name,

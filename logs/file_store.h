@@ -13,10 +13,11 @@
 namespace boxkeeper::logs {
 
 // Objects are files (0640) below the base directory; missing directories are made (0750); the
-// process's umask applies. A growing object is written in place at its offset; a piece is written
-// as <base>/_boxkeeper/tmp/<unique>, synced and renamed, so that no temporary name shares a prefix
-// with an object. Sync and Put return OK only when the bytes and the names are on the disk. One
-// daemon writes to a base directory under one path at a time. Blocking calls run on `pool`.
+// process's umask applies. A growing object is written in place at its offset; a piece (with what
+// it extends) is written as <base>/_boxkeeper/tmp/<unique>, synced and renamed, so that no
+// temporary name shares a prefix with an object. Sync and Put return OK only when the bytes and the
+// names are on the disk. One daemon writes to a base directory under one path at a time. Blocking
+// calls run on `pool`.
 class FileStore final : public ObjectStore {
  public:
   struct Deps {
@@ -33,6 +34,8 @@ class FileStore final : public ObjectStore {
                                                std::string data) override;
   boost::asio::awaitable<absl::Status> Sync(std::string name, uint64_t size) override;
   boost::asio::awaitable<absl::Status> Put(Piece piece) override;
+  boost::asio::awaitable<absl::Status> Extend(uint64_t from, Piece tail) override;
+  boost::asio::awaitable<absl::Status> Remove(std::string name) override;
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(std::string name, uint64_t offset,
                                                            size_t max_bytes) override;
   boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> List(

@@ -125,6 +125,40 @@ TEST_F(FileStoreTest, APieceThatIsNotWhatWasAnnouncedIsNotStored) {
   EXPECT_TRUE(Run(store_->List("p"))->empty());
 }
 
+TEST_F(FileStoreTest, ExtendReplacesWhatIsBehindAndIsWholeOrNotAtAll) {
+  EXPECT_TRUE(absl::IsOutOfRange(Run(store_->Extend(1, PieceOf("d/x", "tail")))));
+  ASSERT_TRUE(Run(store_->Extend(0, PieceOf("d/x", "hello "))).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(Run(store_->Extend(7, PieceOf("d/x", "tail")))));
+  EXPECT_EQ(*files_.Content("/logs/d/x"), "hello ");
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(Run(store_->Extend(6, PieceOf("d/x", "world"))).ok());
+    EXPECT_EQ(*files_.Content("/logs/d/x"), "hello world");
+  }
+  uint64_t steps = 0;
+  for (bool finished = false; !finished; ++steps) {
+    base::FaultyFileSystem files;
+    auto store = Open(files, "/logs");
+    ASSERT_TRUE(Run(store->Put(PieceOf("d/x", "hello there"))).ok());
+    files.StopAfter(steps);
+    finished = Run(store->Extend(6, PieceOf("d/x", "world"))).ok();
+    auto rng = base::MakeSeededRng(steps);
+    files.Crash(*rng);
+    const std::string content = *files.Content("/logs/d/x");
+    EXPECT_TRUE(content == "hello world" || (!finished && content == "hello there")) << content;
+  }
+  EXPECT_GT(steps, 5u);
+}
+
+TEST_F(FileStoreTest, RemovesForGood) {
+  ASSERT_TRUE(Run(store_->Put(PieceOf("d/x", "1"))).ok());
+  EXPECT_TRUE(Run(store_->Remove("d/x")).ok());
+  EXPECT_TRUE(Run(store_->Remove("d/x")).ok());
+  EXPECT_TRUE(Run(store_->Remove("none/x")).ok());
+  auto rng = base::MakeSeededRng(1);
+  files_.Crash(*rng);
+  EXPECT_TRUE(Run(store_->List("d/"))->empty());
+}
+
 TEST_F(FileStoreTest, ListsByPrefixSorted) {
   for (const char* name : {"d/x.log.2", "d/x.log.1", "d/y.log", "e/x.log.3"}) {
     ASSERT_TRUE(Run(store_->Put(PieceOf(name, "1"))).ok());

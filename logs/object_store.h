@@ -46,7 +46,8 @@ class ObjectStore {
   // For messages: the base URL without credentials.
   virtual const std::string& url() const = 0;
 
-  // True if WriteAt and Sync work: objects that grow. Else `plain` is stored in pieces.
+  // True if WriteAt and Sync work: objects that grow. Else `plain` is stored in pieces, growing
+  // objects by Extend, and these two are never called.
   virtual bool can_append() const = 0;
 
   // Makes bytes [offset, offset + data.size()) of the object `data`; at offset 0 it begins the
@@ -62,6 +63,15 @@ class ObjectStore {
   // same bytes). kDataLoss if what `open` gave is not of the announced size and SHA-256: nothing is
   // stored then.
   virtual boost::asio::awaitable<absl::Status> Put(Piece piece) = 0;
+
+  // Makes the object `tail.name` its first `from` bytes followed by the tail, whole or not at all,
+  // durably: readers see the object as it was or as it will be, nothing between. What was behind
+  // `from` is replaced, so a repeat changes nothing. kOutOfRange if the object is shorter than
+  // `from` (not there: 0 bytes); from == 0 is Put. kDataLoss as with Put.
+  virtual boost::asio::awaitable<absl::Status> Extend(uint64_t from, Piece tail) = 0;
+
+  // The object is gone, durably; one that is not there is success.
+  virtual boost::asio::awaitable<absl::Status> Remove(std::string name) = 0;
 
   // Up to `max_bytes` from `offset`; less only at the end of the object. kNotFound if there is no
   // such object.

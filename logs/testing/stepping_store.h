@@ -32,6 +32,12 @@ class SteppingStore final : public ObjectStore {
   boost::asio::awaitable<absl::Status> Put(Piece piece) override {
     return Change(real_.Put(std::move(piece)));
   }
+  boost::asio::awaitable<absl::Status> Extend(uint64_t from, Piece tail) override {
+    return Change(real_.Extend(from, std::move(tail)));
+  }
+  boost::asio::awaitable<absl::Status> Remove(std::string name) override {
+    return Change(real_.Remove(std::move(name)));
+  }
   boost::asio::awaitable<absl::StatusOr<std::string>> Read(std::string name, uint64_t offset,
                                                            size_t max_bytes) override {
     return real_.Read(std::move(name), offset, max_bytes);
