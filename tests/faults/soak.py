@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import datetime
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 
+from tests.faults import evidence
 from tests.faults.world import OWNER, World
 from tests.harness.client import end, spec
 from tests.harness.stubs import executor_pb2
@@ -74,6 +76,7 @@ class Soak:
         self._world, self._rng = world, random.Random(seed)
         self._pause = threading.Event()
         self.counts = collections.Counter()
+        self.ids = {}  # of this chapter
         self._lossy = False  # in this chapter something died that may have taken an end with it
         os.makedirs(world.path("ran"), exist_ok=True)
 
@@ -82,6 +85,7 @@ class Soak:
         while self.counts["rounds"] < rounds:
             self._lossy = False
             load = Load(self._world, next_number, at_once=16)
+            self.ids = load.ids
             for _ in range(min(_ROUNDS_PER_CHAPTER, rounds - self.counts["rounds"])):
                 # Random moments are the point here; most of them after the start is done, so that there is something to lose.
                 if self._rng.random() < 0.8:
@@ -100,6 +104,7 @@ class Soak:
     def _kill(self, victim):
         self.counts[victim] += 1
         world = self._world
+        self._note(victim)
         if "daemon" in victim or victim == "everything":
             world.daemon.process.kill()
         if victim == "daemon":
@@ -114,10 +119,16 @@ class Soak:
             for pid in supervisors:
                 self._send(pid)
 
+    def _note(self, text):
+        """When was whom killed, for the one who has to explain a failure."""
+        with open(self._world.path("kills.txt"), "a", encoding="utf-8") as file:
+            file.write(f"{datetime.datetime.now().isoformat(timespec='milliseconds')} {text}\n")
+
     def _send(self, pid):
         try:
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
+                self._note(f"  {pid}")
                 self.counts["killed beside the daemon"] += 1
         except ProcessLookupError:
             pass
@@ -154,12 +165,16 @@ class Soak:
 
 
 def soak(rounds, seed, progress=lambda _: None):
-    """Counts of what happened in `rounds` rounds; raises where a promise was broken."""
+    """Counts of what happened in `rounds` rounds; raises where a promise was broken, with the evidence in a folder that it names."""
     with World({"scheduling": {"max_running": 12, "poll_interval": "300ms"}}) as world:
         world.start()
         work = Soak(world, seed)
-        work.run(rounds, progress)
-        world.judge()
+        try:
+            work.run(rounds, progress)
+            world.judge()
+        except Exception as failure:
+            evidence.keep(world, evidence.folder(f"soak-{seed}"), list(work.ids.values()), failure)
+            raise
         return work.counts
 
 
