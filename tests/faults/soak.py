@@ -5,7 +5,6 @@ import collections
 import datetime
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -125,13 +124,9 @@ class Soak:
             file.write(f"{datetime.datetime.now().isoformat(timespec='milliseconds')} {text}\n")
 
     def _send(self, pid):
-        try:
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-                self._note(f"  {pid}")
-                self.counts["killed beside the daemon"] += 1
-        except ProcessLookupError:
-            pass
+        if pid is not None and self._world.daemon.kill_launcher_process(pid):
+            self._note(f"  {pid}")
+            self.counts["killed beside the daemon"] += 1
 
     def _judge(self, ids):
         client = self._world.client

@@ -183,7 +183,31 @@ class Daemon:
 
     def supervisor_pids(self):
         """Pids of the supervisors, also of those whose launcher is gone."""
-        return [pid for pid in processes.of_folder(self.state_dir) if processes.name(pid).startswith("bx:")]
+        return [pid for pid in processes.of_folder(self.state_dir) if self._is_supervisor(pid)]
+
+    @staticmethod
+    def _is_supervisor(pid):
+        # A command between its fork and its exec still has its supervisor's name.
+        return processes.name(pid).startswith("bx:") and not processes.name(processes.parent(pid)).startswith("bx:")
+
+    def kill_launcher_process(self, pid):
+        """SIGKILL to a pid that `launcher_pid` or `supervisor_pids` gave, if it is still one of these: pids come again soon
+        where many processes are started. True if it was."""
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        try:
+            is_launcher = not processes.name(pid).startswith("bx:") and "".join(processes.arguments(pid)[:1]).endswith("boxlaunch")
+            same = self._is_supervisor(pid) or is_launcher
+            if not same or not processes.is_of_folder(pid, self.state_dir):
+                return False
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            return True
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(handle)
 
     def stored_log(self, task, stream="stdout"):
         """Bytes of a task's log in the `plain` layout of the log store."""

@@ -23,7 +23,8 @@ def _link(path):
         return ""
 
 
-def _mentions(pid, folder):
+def is_of_folder(pid, folder):
+    """True if the process's arguments, environment, directory or open files lie in `folder`."""
     base = f"/proc/{pid}"
     marker = folder.encode()
     if marker in _read(f"{base}/cmdline") or marker in _read(f"{base}/environ"):
@@ -47,7 +48,7 @@ def of_folder(folder):
     """Pids of the living processes whose arguments, environment, directory or open files lie in `folder`."""
     me = os.getpid()
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return {pid for pid in pids if pid != me and state(pid) not in ("", "Z") and _mentions(pid, folder)}
+    return {pid for pid in pids if pid != me and state(pid) not in ("", "Z") and is_of_folder(pid, folder)}
 
 
 def name(pid):
