@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "config/check_logs.h"
+#include "config/check_values.h"
 #include "config/listen_address.h"
 #include "config/merge_spec.h"
 #include "config/read_value.h"
@@ -18,34 +20,7 @@
 namespace boxkeeper::config {
 namespace {
 
-constexpr char kFileScheme[] = "file://";
 constexpr size_t kUnixPathMax = 107;  // sockaddr_un.sun_path without its NUL
-
-using Problems = std::vector<Problem>;
-
-void Add(Problems* problems, std::string key, std::string message) {
-  problems->push_back({.key = std::move(key), .message = std::move(message)});
-}
-
-bool IsAbsolute(const std::string& path) { return !path.empty() && path.front() == '/'; }
-
-std::string Absolute(const std::string& state_dir, const std::string& path) {
-  if (path.empty() || IsAbsolute(path)) return path;
-  return (std::filesystem::path(state_dir) / path).lexically_normal().string();
-}
-
-void CheckReadable(const std::string& path, const std::string& key, Problems* problems) {
-  if (path.empty()) return;
-  std::ifstream file(path);
-  char first = 0;
-  // Reading one byte tells a directory from a file.
-  if (!file.is_open() || (!file.get(first) && !file.eof())) {
-    const int error = errno;
-    Add(problems, key,
-        absl::StrCat("cannot read ", path, ": ", std::strerror(error),
-                     "; allowed: a file the daemon may read"));
-  }
-}
 
 void CheckListeners(const v1::Server& server, Problems* problems) {
   constexpr int kListenersMax = 16;
@@ -95,19 +70,6 @@ void CheckHttp(const std::string& listen, Problems* problems) {
         Shown(listen) +
             " is not allowed: the pages have neither TLS nor authentication; allowed: "
             "127.0.0.1:PORT, [::1]:PORT, localhost:PORT (0 = any free one), or \"\" (off)");
-  }
-}
-
-void CheckLogsUrl(const std::string& url, Problems* problems) {
-  if (url.empty()) return;  // only where there is no good state_dir
-  if (url.rfind(kFileScheme, 0) != 0) {
-    const bool other = url.find("://") != std::string::npos;
-    Add(problems, "logs.url",
-        Shown(url) + (other ? " is not supported by this version, file:// only" : " is no URL") +
-            "; allowed: file:///DIRECTORY");
-  } else if (!IsAbsolute(url.substr(std::strlen(kFileScheme)))) {
-    Add(problems, "logs.url",
-        Shown(url) + " has no absolute path; allowed: file:///DIRECTORY (three slashes)");
   }
 }
 
@@ -192,6 +154,7 @@ void ResolvePaths(v1::Config* config, Problems* problems) {
   resolve(config->mutable_store()->mutable_sqlite()->mutable_path());
   resolve(config->mutable_spool()->mutable_path());
   resolve(config->mutable_server()->mutable_auth()->mutable_tokens_file());
+  ResolveLogs(dir, config->mutable_logs());
   if (config->server().has_tls()) {
     v1::Tls* tls = config->mutable_server()->mutable_tls();
     resolve(tls->mutable_cert_file());
@@ -204,7 +167,6 @@ void ResolvePaths(v1::Config* config, Problems* problems) {
       listen = "unix:" + Absolute(dir, address->unix_path);
     }
   }
-  if (config->logs().url().empty()) config->mutable_logs()->set_url(kFileScheme + dir + "/logs");
 }
 
 void CheckConfig(const v1::Config& config, bool check_files, Problems* problems) {
@@ -212,7 +174,7 @@ void CheckConfig(const v1::Config& config, bool check_files, Problems* problems)
   CheckTls(config.server(), problems);
   CheckListeners(config.server(), problems);
   CheckHttp(config.http().listen(), problems);
-  CheckLogsUrl(config.logs().url(), problems);
+  CheckLogs(config.logs(), check_files, problems);
   CheckAtMost("logs.flush_interval", config.logs().flush_interval(), "logs.flush_interval_max",
               config.logs().flush_interval_max(), problems);
   const v1::Scheduling& scheduling = config.scheduling();

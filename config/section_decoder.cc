@@ -13,16 +13,8 @@ namespace {
 using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 
-// Keys of the design that this version does not have yet; said so, instead of "unknown key".
-struct Unsupported {
-  std::string_view path;
-  std::string_view message;
-};
-constexpr Unsupported kUnsupported[] = {
-    {"logs.s3", "not supported by this version; allowed: logs.url: file:///DIRECTORY only"},
-    {"logs.gcs", "not supported by this version; allowed: logs.url: file:///DIRECTORY only"},
-    {"logs.azure", "not supported by this version; allowed: logs.url: file:///DIRECTORY only"},
-};
+// Sections that say something by being there.
+constexpr std::string_view kOptional[] = {"server.tls", "logs.s3", "logs.gcs", "logs.azure"};
 
 std::vector<std::string> Words(std::string_view text) {
   std::istringstream stream{std::string(text)};
@@ -111,21 +103,11 @@ Value DefaultOf(const SchemaKey& key) {
   return value;
 }
 
-const Unsupported* FindUnsupported(const std::string& path) {
-  for (const Unsupported& unsupported : kUnsupported) {
-    if (unsupported.path == path) return &unsupported;
-  }
-  return nullptr;
-}
-
 void RefuseUnknown(const Value& map, const std::string& schema_path, const std::string& path,
                    ValueReader& reader) {
   const std::vector<std::string> known = KeysBelow(schema_path);
   for (const Value::Entry& entry : map.entries) {
-    const std::string entry_schema_path = Join(schema_path, entry.key);
-    if (const Unsupported* unsupported = FindUnsupported(entry_schema_path)) {
-      reader.Add(Join(path, entry.key), entry.line, std::string(unsupported->message));
-    } else if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
+    if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
       reader.UnknownKey(entry, path, known);
     }
   }
@@ -145,7 +127,7 @@ void DecodeSection(const Value& map, const std::string& schema_path, const std::
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(name);
     const Value* value = map.Find(name);
     if (key.type == KeyType::kSection) {
-      if (value == nullptr && key_path == "server.tls") continue;  // absent = no TLS
+      if (value == nullptr && std::ranges::count(kOptional, key_path) > 0) continue;
       Value empty;
       empty.kind = Value::Kind::kMap;
       DecodeSection(value == nullptr || value->kind == Value::Kind::kNull ? empty : *value,
