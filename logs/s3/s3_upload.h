@@ -1,0 +1,37 @@
+// Objects of any size, in flat memory.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "logs/object_store.h"
+#include "logs/s3/s3_client.h"
+
+namespace boxkeeper::logs::s3 {
+
+// S3's own limits: of all parts but the last, and of one copy.
+constexpr uint64_t kPartBytesMin = 5 << 20;
+constexpr uint64_t kCopyBytesMax = uint64_t{1} << 30;  // allowed are 5 GiB; smaller ones end sooner
+constexpr uint64_t kPartBytes = 8 << 20;
+
+// What an object begins with before the piece's bytes.
+struct Head {
+  std::string bytes = {};  // sent
+  // Copied within the storage: the first bytes of `key` itself in its version `etag`.
+  uint64_t copied = 0;
+  std::string etag = {};
+};
+
+// Stores head and piece as `key` ("bucket" for the source of copies), whole or not at all: in one
+// request where all of it is sent and fits into a part, else as an upload in parts that is aborted
+// when it fails. `client` and what it needs outlive the call; pieces are read and hashed on `pool`.
+boost::asio::awaitable<absl::Status> StoreObject(S3Client& client,
+                                                 boost::asio::any_io_executor pool,
+                                                 std::string bucket, std::string key, Head head,
+                                                 Piece piece);
+
+}  // namespace boxkeeper::logs::s3

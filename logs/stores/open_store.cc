@@ -1,0 +1,19 @@
+#include "logs/stores/open_store.h"
+
+#include <utility>
+
+#include "logs/file_store.h"
+
+namespace boxkeeper::logs {
+
+absl::StatusOr<std::unique_ptr<ObjectStore>> OpenStore(StoreDeps deps, StoreOptions options) {
+  const std::string scheme = options.url.substr(0, options.url.find("://"));
+  if (scheme == "s3") {
+    options.s3.url = std::move(options.url);
+    return s3::S3Store::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool},
+                               std::move(options.s3));
+  }
+  return FileStore::Create({deps.files, deps.pool}, options.url);
+}
+
+}  // namespace boxkeeper::logs
