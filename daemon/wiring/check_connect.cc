@@ -10,9 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/file_system.h"
 #include "base/real_clock.h"
+#include "base/rng.h"
 #include "daemon/service/authenticator.h"
 #include "daemon/wiring/config_options.h"
-#include "logs/file_store.h"
+#include "daemon/wiring/log_store.h"
 #include "providers/registry.h"
 
 namespace boxkeeper::daemon {
@@ -80,7 +81,9 @@ bool CheckConnections(const config::v1::Config& config, const std::string& launc
     opened.Update((*provider)->Check());
     good = Say(what, opened) && good;
   }
-  auto store = logs::FileStore::Create({*files, pool.get_executor()}, config.logs().url());
+  const auto rng = base::MakeSystemRng();
+  auto store =
+      MakeLogStore(config.logs(), {*clock, *rng, *files, loop.get_executor(), pool.get_executor()});
   if (store.ok()) {
     good = Say("logs.url", Await(loop, (*store)->Check())) && good;
   } else {

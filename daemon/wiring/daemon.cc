@@ -17,6 +17,7 @@
 #include "base/version.h"
 #include "daemon/service/grpc_log.h"
 #include "daemon/wiring/config_options.h"
+#include "daemon/wiring/log_store.h"
 #include "daemon/wiring/on_pool.h"
 #include "daemon/wiring/service_manager.h"
 
@@ -32,6 +33,7 @@ constexpr size_t kPoolThreads = 16;
 constexpr std::chrono::seconds kHandOverLimit{20};  // of the API's contract (design section 8)
 constexpr std::chrono::seconds kLogStopLimit{5};
 constexpr std::chrono::milliseconds kCallEndLimit{2000};
+constexpr std::chrono::seconds kCheckLogStoreAgain{60};
 constexpr int kSignalExitBase = 128;
 
 }  // namespace
@@ -87,6 +89,31 @@ awaitable<void> Daemon::Start() {
   server_->SetServing();
   SayStarted();
   group_->Spawn("signals", [this] { return WatchSignals(); });
+  group_->Spawn("log store", [this] { return CheckLogStore(); });
+}
+
+// A store that is away holds nothing up: the spool keeps what it will get. But who starts a daemon
+// with a wrong key shall hear of it before the first task has ended.
+awaitable<void> Daemon::CheckLogStore() {
+  if (const std::string local = LocalLogs(); !local.empty()) base::LogWarning(local);
+  absl::Status told;
+  while (true) {
+    absl::Status checked = co_await log_store_->Check();
+    if (!checked.ok() && checked != told) {
+      base::LogError("the log store cannot be used; logs wait in the spool",
+                     {{"url", log_store_->url()}, {"error", checked}});
+    }
+    if (checked.ok() && !told.ok()) base::LogInfo("the log store can be used again");
+    log_store_checked_ = told = checked;
+    if (checked.ok()) co_return;
+    absl::Status slept = co_await clock_->SleepUntil(clock_->Boot() + kCheckLogStoreAgain);
+    if (!slept.ok()) co_return;
+  }
+}
+
+// Whoever gave no configuration file at all is trying things out.
+std::string Daemon::LocalLogs() const {
+  return options_.config_file.empty() ? "" : LocalLogsWarning(*config_);
 }
 
 awaitable<absl::Status> Daemon::StartServing() {

@@ -26,7 +26,7 @@
 #include "daemon/wiring/log_adapter.h"
 #include "daemon/wiring/loop_lag.h"
 #include "daemon/wiring/measured_task_store.h"
-#include "logs/file_store.h"
+#include "logs/object_store.h"
 #include "providers/provider.h"
 #include "store/state_lock.h"
 #include "store/threaded_task_store.h"
@@ -70,6 +70,8 @@ class Daemon {
   boost::asio::awaitable<void> Start();
   boost::asio::awaitable<absl::Status> StartServing();
   absl::Status Listen();
+  boost::asio::awaitable<void> CheckLogStore();
+  std::string LocalLogs() const;
   boost::asio::awaitable<void> WatchSignals();
   boost::asio::awaitable<void> HandOver();
   boost::asio::awaitable<void> CloseListeners();
@@ -104,7 +106,8 @@ class Daemon {
   std::unique_ptr<MeasuredTaskStore> measured_store_;
   providers::ProviderRegistry providers_;
   std::atomic<std::shared_ptr<const PrepareContext>> prepare_;  // read by gRPC's threads
-  std::unique_ptr<logs::FileStore> log_store_;
+  std::unique_ptr<logs::ObjectStore> log_store_;
+  absl::Status log_store_checked_;  // what its last check at the start said
   std::unique_ptr<Core> core_;
   std::unique_ptr<LogAdapter> logs_;
   std::unique_ptr<LoopLag> lag_;

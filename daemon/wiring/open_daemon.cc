@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "daemon/wiring/config_options.h"
 #include "daemon/wiring/daemon.h"
+#include "daemon/wiring/log_store.h"
 #include "providers/registry.h"
 
 namespace boxkeeper::daemon {
@@ -88,8 +89,8 @@ absl::Status Daemon::OpenProviders() {
 
 absl::Status Daemon::OpenLogs() {
   RETURN_IF_ERROR(files_->MakeDirectories(config_->spool().path(), 0700));
-  ASSIGN_OR_RETURN(log_store_,
-                   logs::FileStore::Create({*files_, pool_.get_executor()}, config_->logs().url()));
+  LogStoreDeps deps{*clock_, *rng_, *files_, loop_.get_executor(), pool_.get_executor()};
+  ASSIGN_OR_RETURN(log_store_, MakeLogStore(config_->logs(), std::move(deps)));
   return absl::OkStatus();
 }
 
@@ -132,6 +133,11 @@ void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {
     survive = survive && provider->tasks_survive_service_stop();
   }
   status.set_tasks_survive_service_stop(survive);
+  if (const std::string local = LocalLogs(); !local.empty()) status.add_warnings(local);
+  if (!log_store_checked_.ok()) {
+    status.add_warnings(
+        absl::StrCat("the log store cannot be used: ", std::string(log_store_checked_.message())));
+  }
   const logs::ShipperStatus logs = logs_->status();
   if (logs.last_error.empty()) return;
   status.add_warnings(

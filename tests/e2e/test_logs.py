@@ -170,3 +170,24 @@ def test_a_log_store_that_is_away_delays_only_the_copy(daemon):
     os.rename(logs + ".away", logs)
     task = client.wait(task.id, LOG_COMPLETE, seconds=60)
     assert daemon.stored_log(task) == b"kept\n"
+
+
+def test_without_a_log_url_it_says_where_logs_stay():
+    with Daemon({"logs": {"url": None}}) as daemon:
+        daemon.start()
+        told = f"logs stay on this machine, in {daemon.state_dir}/logs"
+        assert told in daemon.boxctl("status").stdout.decode()
+        assert told in daemon.log_text()
+
+
+def test_a_log_store_that_cannot_be_written_is_told_at_the_start_and_tasks_run():
+    with Daemon() as daemon:
+        with open(f"{daemon.folder}/logs", "wb"):  # a file where the folder should be
+            pass
+        client = daemon.start().client
+        until(lambda: b"the log store cannot be used" in daemon.boxctl("status").stdout, "the warning")
+        assert "the log store cannot be used" in daemon.log_text()
+        assert end(client.run(spec(shell="echo kept")))[0] == "SUCCEEDED"
+        check = daemon.launch(["--check_config", "--connect"])
+        assert check.wait(60 * SLOWNESS) != 0
+        assert "logs.url: " in daemon.log_text()
