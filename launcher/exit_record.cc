@@ -32,6 +32,11 @@ enum Tag : uint16_t {
   kCpuSystemUs = 22,
   kOomKilled = 23,
   kSandboxId = 24,
+  kOutputsCollected = 25,
+  kOutputFiles = 26,
+  kOutputBytes = 27,
+  kOutputsSkipped = 28,
+  kOutputsNote = 29,
 };
 
 EndKind ToEndKind(uint64_t number) {
@@ -119,6 +124,21 @@ void Assign(const Tlv& field, ExitRecord* record) {
     case kSandboxId:
       record->sandbox_id = field.String();
       break;
+    case kOutputsCollected:
+      record->outputs_collected = field.Number() != 0;
+      break;
+    case kOutputFiles:
+      record->output_files = field.Number();
+      break;
+    case kOutputBytes:
+      record->output_bytes = field.Number();
+      break;
+    case kOutputsSkipped:
+      record->outputs_skipped = field.Number();
+      break;
+    case kOutputsNote:
+      record->outputs_note = field.String();
+      break;
     default:
       break;
   }
@@ -162,6 +182,11 @@ std::string EncodeExitRecord(const ExitRecord& record) {
   out.Number(kCpuSystemUs, record.cpu_system_us);
   out.Number(kOomKilled, record.oom_killed);
   out.Bytes(kSandboxId, record.sandbox_id);
+  out.Number(kOutputsCollected, record.outputs_collected);
+  out.Number(kOutputFiles, record.output_files);
+  out.Number(kOutputBytes, record.output_bytes);
+  out.Number(kOutputsSkipped, record.outputs_skipped);
+  if (!record.outputs_note.empty()) out.Bytes(kOutputsNote, record.outputs_note);
   return out.Take();
 }
 

@@ -49,6 +49,14 @@ struct ExitRecord {
   uint64_t peak_rss_bytes = 0;
   uint64_t cpu_user_us = 0;
   uint64_t cpu_system_us = 0;
+  // Of the task's outputs: whether a manifest stands (base/core/outputs_format.h), and what it
+  // tells. `outputs_note` is what most needs to be known of what was left out, or why there is
+  // none.
+  bool outputs_collected = false;
+  uint64_t output_files = 0;
+  uint64_t output_bytes = 0;
+  uint64_t outputs_skipped = 0;
+  std::string outputs_note;
 
   // The exit code; nothing if there is none that was attested.
   std::optional<int> ExitCode() const;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/core/bytes.h"
+#include "base/core/outputs_format.h"
 #include "launcher/tlv.h"
 
 namespace boxkeeper::launcher {
@@ -37,7 +38,7 @@ enum Tag : uint16_t {
   kLogBytesMax = 15,
   kOverflow = 16,
   kFinalDrainMs = 17,
-  kIsolation = 18,  // IsolationSpec and LimitsSpec
+  kIsolation = 18,  // IsolationSpec, LimitsSpec, OutputsSpec: what must not be skipped
 };
 enum EnvTag : uint16_t { kEnvName = 1, kEnvValue = 2 };
 enum FileTag : uint16_t { kFilePath = 1, kFileMode = 2, kFileContent = 3, kFileSecret = 4 };
@@ -50,6 +51,11 @@ enum IsolationTag : uint16_t {
   kMemoryBytes = 7,
   kPids = 8,
   kDiskBytes = 9,
+  kOutputPattern = 10,
+  kOutputsPath = 11,
+  kOutputFilesMax = 12,
+  kOutputBytesMax = 13,
+  kOutputsTimeoutMs = 14,
 };
 enum VolumeTag : uint16_t {
   kVolumeSource = 1,
@@ -120,7 +126,9 @@ bool DecodeVolume(std::string_view bytes, Volume* volume) {
 }
 
 // A restriction left out is one that an older launcher need not know.
-std::string EncodeIsolation(const IsolationSpec& isolation, const LimitsSpec& limits) {
+std::string EncodeIsolation(const LaunchSpec& spec) {
+  const IsolationSpec& isolation = spec.isolation;
+  const LimitsSpec& limits = spec.limits;
   TlvWriter out;
   out.Number(kIsolationKind, static_cast<uint64_t>(isolation.kind));
   if (isolation.host_network) out.Number(kHostNetwork, 1);
@@ -130,11 +138,20 @@ std::string EncodeIsolation(const IsolationSpec& isolation, const LimitsSpec& li
   if (limits.memory_bytes > 0) out.Number(kMemoryBytes, limits.memory_bytes);
   if (limits.pids > 0) out.Number(kPids, limits.pids);
   if (limits.disk_bytes > 0) out.Number(kDiskBytes, limits.disk_bytes);
+  const OutputsSpec& outputs = spec.outputs;
+  if (outputs.patterns.empty()) return out.Take();
+  for (const std::string& pattern : outputs.patterns) out.Bytes(kOutputPattern, pattern);
+  out.Bytes(kOutputsPath, outputs.path);
+  out.Number(kOutputFilesMax, outputs.files_max);
+  out.Number(kOutputBytesMax, outputs.bytes_max);
+  out.Number(kOutputsTimeoutMs, outputs.timeout_ms);
   return out.Take();
 }
 
 // False for a restriction that this code does not know: it must not be dropped.
-bool AssignIsolation(const Tlv& field, IsolationSpec* isolation, LimitsSpec* limits) {
+bool AssignIsolation(const Tlv& field, LaunchSpec* spec) {
+  IsolationSpec* isolation = &spec->isolation;
+  LimitsSpec* limits = &spec->limits;
   switch (field.tag) {
     case kIsolationKind:
       if (field.Number() == 0 ||
@@ -163,16 +180,31 @@ bool AssignIsolation(const Tlv& field, IsolationSpec* isolation, LimitsSpec* lim
     case kDiskBytes:
       limits->disk_bytes = field.Number();
       return true;
+    case kOutputPattern:
+      spec->outputs.patterns.push_back(field.String());
+      return true;
+    case kOutputsPath:
+      spec->outputs.path = field.String();
+      return true;
+    case kOutputFilesMax:
+      spec->outputs.files_max = field.Number();
+      return true;
+    case kOutputBytesMax:
+      spec->outputs.bytes_max = field.Number();
+      return true;
+    case kOutputsTimeoutMs:
+      spec->outputs.timeout_ms = field.Number();
+      return true;
     default:
       return false;
   }
 }
 
-bool DecodeIsolation(std::string_view bytes, IsolationSpec* isolation, LimitsSpec* limits) {
+bool DecodeIsolation(std::string_view bytes, LaunchSpec* spec) {
   TlvReader reader(bytes);
   Tlv field;
   while (reader.Next(&field)) {
-    if (!AssignIsolation(field, isolation, limits)) return false;
+    if (!AssignIsolation(field, spec)) return false;
   }
   return reader.ok();
 }
@@ -235,7 +267,7 @@ bool Assign(const Tlv& field, LaunchSpec* spec) {
       spec->final_drain_ms = field.Number();
       return true;
     case kIsolation:
-      return DecodeIsolation(field.value, &spec->isolation, &spec->limits);
+      return DecodeIsolation(field.value, spec);
     default:
       return true;
   }
@@ -294,6 +326,19 @@ void CheckIsolation(const IsolationSpec& isolation, std::vector<std::string>* wr
   }
 }
 
+void CheckOutputs(const OutputsSpec& outputs, std::vector<std::string>* wrong) {
+  if (outputs.patterns.empty()) return;
+  if (!IsAbsolute(outputs.path)) wrong->push_back("outputs.path: not absolute");
+  if (outputs.patterns.size() > base::kOutputPatternsMax) {
+    wrong->push_back("outputs: more than " + std::to_string(base::kOutputPatternsMax));
+  }
+  for (const std::string& pattern : outputs.patterns) {
+    if (const std::string why = base::CheckOutputPattern(pattern); !why.empty()) {
+      wrong->push_back("outputs: a pattern " + why);
+    }
+  }
+}
+
 void WipeEnv(std::vector<EnvVar>& env) {
   for (EnvVar& variable : env) base::WipeString(variable.value);
   env.clear();
@@ -333,7 +378,7 @@ std::string EncodeLaunchSpec(const LaunchSpec& spec) {
   out.Number(kLogBytesMax, spec.log_bytes_max);
   out.Number(kOverflow, static_cast<uint64_t>(spec.overflow));
   out.Number(kFinalDrainMs, spec.final_drain_ms);
-  out.Bytes(kIsolation, EncodeIsolation(spec.isolation, spec.limits));
+  out.Bytes(kIsolation, EncodeIsolation(spec));
   std::string fields = out.Take();
   std::string bytes(kMagic);
   bytes.reserve(kHeaderBytes + fields.size());
@@ -388,6 +433,7 @@ std::vector<std::string> ValidateLaunchSpec(const LaunchSpec& spec) {
     if (!IsAbsolute(*path)) wrong.push_back("spool paths: not absolute");
   }
   CheckIsolation(spec.isolation, &wrong);
+  CheckOutputs(spec.outputs, &wrong);
   return wrong;
 }
 

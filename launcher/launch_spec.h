@@ -94,6 +94,18 @@ struct LimitsSpec {
   friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
+// What is collected once the command has ended and nothing of it runs any more.
+struct OutputsSpec {
+  std::vector<std::string> patterns;  // see base::CheckOutputPattern; none = nothing
+  // Absolute path of the manifest, beside the spool files (base/core/outputs_format.h).
+  std::string path;
+  uint64_t files_max = 0;
+  uint64_t bytes_max = 0;   // of all files together
+  uint64_t timeout_ms = 0;  // how long collecting may take
+
+  friend bool operator==(const OutputsSpec&, const OutputsSpec&) = default;
+};
+
 struct LaunchSpec {
   Command command;
   std::vector<EnvVar> env;         // on top of the minimal environment, see docs/launcher.md
@@ -114,6 +126,7 @@ struct LaunchSpec {
   uint64_t final_drain_ms = 10'000;
   IsolationSpec isolation;
   LimitsSpec limits;
+  OutputsSpec outputs;
 
   friend bool operator==(const LaunchSpec&, const LaunchSpec&) = default;
   // Overwrites every value that may be secret: both environments, files, command.

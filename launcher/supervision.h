@@ -18,6 +18,7 @@
 #include "launcher/isolation/isolated_command.h"
 #include "launcher/launch_spec.h"
 #include "launcher/limiter.h"
+#include "launcher/outputs/receiver.h"
 #include "launcher/prepare.h"
 #include "launcher/records.h"
 #include "launcher/spool.h"
@@ -32,7 +33,8 @@ constexpr uint64_t kKillRetryNs = 10 * kMillisecond;
 // While output or a record cannot be written: how soon to try again.
 constexpr uint64_t kStallRetryNs = 200 * kMillisecond;
 
-// States: preparing -> running -> (stopping ->) main reaped -> tree gone -> drained -> written.
+// States: preparing -> running -> (stopping ->) main reaped -> tree gone -> outputs collected ->
+// drained -> written. (Inside a sandbox the outputs are collected before its tree is gone.)
 class Supervisor {
  public:
   explicit Supervisor(SupervisorArguments arguments)
@@ -77,6 +79,18 @@ class Supervisor {
   void PauseStream(size_t stream);
   void WatchStream(size_t stream);
 
+  // Its outputs (supervisor_outputs.cc).
+  bool WantsOutputs() const { return !outputs_.patterns.empty(); }
+  bool MakeOutputsPipe(std::string* error);
+  void WatchOutputs();
+  void OnOutputs();
+  bool CollectingInside() const;
+  void GiveUpCollecting(const std::string& why);
+  void BoundCollecting(uint64_t boot_ns);
+  bool CollectFromHost();
+  void OnCollected();
+  void StoreOutputs();
+
   // After it (supervisor_end.cc).
   void OnTreeMayHaveChanged();
   void Drain();
@@ -99,6 +113,15 @@ class Supervisor {
   Account account_;
   base::UniqueFd workdir_;
   std::vector<std::string> secret_paths_;
+  OutputsSpec outputs_;
+  OutputsReceiver receiver_;
+  base::UniqueFd outputs_end_;    // read end of the collector's pipe
+  base::UniqueFd outputs_input_;  // its write end, until the collector has it
+  pid_t collector_ = -1;          // on the host; our child, not reaped
+  bool host_tried_ = false;
+  uint64_t collect_until_ = 0;
+  bool collected_ = false;  // stored, or given up
+  std::string work_name_;   // what an isolated command calls its work directory; "" = it has none
   Limiter limiter_;
   uint64_t run_timeout_ms_ = 0;
   uint64_t grace_ms_ = 0;

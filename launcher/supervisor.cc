@@ -39,9 +39,13 @@ void Supervisor::OnInitReport() {
     if (report->word != InitWord::kEnded || main_reaped_) continue;
     exit_.leftovers_killed = report->text == "leftovers";
     OnMainEnded(report->value);
-    // The init ends what is left; this is for one that cannot.
-    loop_.At(Now() + (kLeftoverGraceMs + kInitMarginMs) * kMillisecond, [this] {
-      if (!finished_) Kill();
+    // The init ends what is left, and sends the outputs; this is for one that cannot.
+    const uint64_t collecting_ms = WantsOutputs() ? outputs_.timeout_ms : 0;
+    collect_until_ = Now() + (kLeftoverGraceMs + kInitMarginMs + collecting_ms) * kMillisecond;
+    loop_.At(collect_until_, [this] {
+      if (finished_ || tree_gone_) return;
+      GiveUpCollecting("collecting took too long");
+      Kill();
     });
     break;
   }
@@ -93,10 +97,12 @@ void Supervisor::OnControl(const Control& control) {
       break;
     case SignalMode::kStop:
       if (!main_reaped_) exit_.stop_requested = true;
+      if (main_reaped_) BoundCollecting(Now() + control.grace_ms * kMillisecond);
       Stop(control.grace_ms);
       break;
     case SignalMode::kKill:
       if (!main_reaped_) exit_.stop_requested = true;
+      if (main_reaped_) GiveUpCollecting("it was killed while its outputs were collected");
       Kill();
       break;
   }
@@ -131,8 +137,8 @@ void Supervisor::Kill() {
   if (tree_gone_) return;
   killing_ = true;
   killed_main_ = killed_main_ || !main_reaped_;
-  if (isolated_ && kill_retry_ns_ < kKillInitNs) {
-    // First what is inside, so that the init can tell how it ended.
+  if (isolated_ && (kill_retry_ns_ < kKillInitNs || CollectingInside())) {
+    // First what is inside, so that the init can tell how it ended, and send the outputs.
     limiter_.LiftCpu();
     KillDescendantsOf(init_);
   } else {
@@ -181,7 +187,7 @@ void Supervisor::OnTreeMayHaveChanged() {
     // As subreaper every descendant becomes our child before it can be lost: no child, no tree.
     loop_.Cancel(kill_timer_);
     exit_.tree_fenced = true;
-    Drain();
+    OnCollected();
     return;
   }
   if (exit_.leftovers_killed || isolated_) return;

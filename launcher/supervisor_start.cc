@@ -53,8 +53,14 @@ bool Supervisor::Prepare(std::string* error) {
   run_timeout_ms_ = spec.run_timeout_ms;
   grace_ms_ = spec.grace_ms;
   final_drain_ms_ = spec.final_drain_ms;
+  outputs_ = std::move(spec.outputs);
+  if (isolated_ && spec.limits.disk_bytes == 0 &&
+      (spec.workdir.empty() || spec.workdir == kInsideWork)) {
+    work_name_ = kInsideWork;
+  }
   spec.Wipe();
   spool_.CloseWriteEnds();
+  outputs_input_.Reset();
   if (prepared) OnStarted();
   return prepared;
 }
@@ -126,6 +132,7 @@ bool Supervisor::SpawnIsolated(const LaunchSpec& spec, std::string* error) {
   workdir_ = OpenWorkdir(place_, own_work, account_, error);
   if (!workdir_.valid()) return false;
   if (!limiter_.Apply(spec.limits, arguments_.cgroups, arguments_.group_name, error)) return false;
+  if (!spec.outputs.patterns.empty() && !MakeOutputsPipe(error)) return false;
   IsolatedRequest request;
   request.host = arguments_.isolation;
   request.spec = &spec;
@@ -133,6 +140,7 @@ bool Supervisor::SpawnIsolated(const LaunchSpec& spec, std::string* error) {
   request.stdin_fd = arguments_.input.get();
   request.stdout_fd = spool_.write_end(0);
   request.stderr_fd = spool_.write_end(1);
+  request.outputs_fd = outputs_input_.get();
   request.account = account_;
   request.work_path = place_.path + "/" + kWorkDirectory;
   request.sandbox_id = place_.id;
@@ -204,6 +212,7 @@ void Supervisor::OnStarted() {
   base::Failpoint("supervisor.pid_recorded");
   ReserveExitRecord();
   for (size_t i = 0; i < Spool::kStreams; ++i) WatchStream(i);
+  if (WantsOutputs() && isolated_) WatchOutputs();
   if (run_timeout_ms_ > 0) {
     loop_.At(exit_.started_boot_ns + run_timeout_ms_ * kMillisecond, [this] { OnRunTimeout(); });
   }

@@ -23,6 +23,7 @@
 #include "launcher/isolation/bubblewrap.h"
 #include "launcher/isolation/init_link.h"
 #include "launcher/launch_spec.h"
+#include "launcher/outputs/collector.h"
 #include "launcher/prepare.h"
 #include "launcher/spawn.h"
 
@@ -40,9 +41,9 @@ bool ParseNumber(std::string_view text, Number* number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID ADDRESS_SPACE
+// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID ADDRESS_SPACE OUTPUTS
 bool ParseInit(int argc, char** argv, InitArguments* arguments) {
-  if (argc != 11) return false;
+  if (argc != 12) return false;
   bool good = ParseNumber(argv[2], &arguments->spec) && ParseNumber(argv[3], &arguments->report) &&
               ParseNumber(argv[4], &arguments->output) &&
               ParseNumber(argv[5], &arguments->account.uid) &&
@@ -57,7 +58,8 @@ bool ParseInit(int argc, char** argv, InitArguments* arguments) {
   arguments->account.name = argv[8];
   arguments->account.home = kInsideWork;
   arguments->sandbox_id = argv[9];
-  return good && ParseNumber(argv[10], &arguments->address_space);
+  return good && ParseNumber(argv[10], &arguments->address_space) &&
+         ParseNumber(argv[11], &arguments->outputs);
 }
 
 class Init {
@@ -72,6 +74,7 @@ class Init {
     WriteReport(arguments_.report,
                 {InitWord::kEnded, status, leftovers ? std::string("leftovers") : std::string()});
     if (leftovers) EndLeftovers();
+    if (arguments_.outputs >= 0) Collect();
     // The kernel kills what may still be in the namespace.
     _exit(0);
   }
@@ -89,9 +92,13 @@ class Init {
   int AwaitCommand();
   static bool HasChildren();
   void EndLeftovers();
+  void Collect();
 
   const InitArguments arguments_;
   uint64_t grace_ms_ = 0;
+  OutputsSpec outputs_;
+  base::UniqueFd workdir_;
+  std::vector<std::string> secret_paths_;
   pid_t command_ = -1;
 };
 
@@ -119,10 +126,16 @@ bool Init::MakeStdio() {
   if (dup2(arguments_.output, 2) != 2) return false;
   // Only these, and the pipe; what bwrap was given is nothing for the command, not even by way of
   // our /proc/1/fd.
-  const auto report = static_cast<unsigned>(arguments_.report);
-  return (report == 3 || syscall(SYS_close_range, 3, report - 1, 0) == 0) &&
-         syscall(SYS_close_range, report + 1, ~0u, 0) == 0 &&
-         fcntl(arguments_.report, F_SETFD, FD_CLOEXEC) == 0;
+  unsigned next = 3;
+  for (const int fd : {std::min(arguments_.report, arguments_.outputs),
+                       std::max(arguments_.report, arguments_.outputs)}) {
+    if (fd < 0) continue;
+    const auto kept = static_cast<unsigned>(fd);
+    if (kept > next && syscall(SYS_close_range, next, kept - 1, 0) != 0) return false;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return false;
+    next = kept + 1;
+  }
+  return syscall(SYS_close_range, next, ~0u, 0) == 0;
 }
 
 bool Init::Begin(std::string* error) {
@@ -154,7 +167,7 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
   const base::UniqueFd run(open(kInsideRun, O_PATH | O_DIRECTORY | O_CLOEXEC));
   const SandboxPlace place{arguments_.sandbox_id, run.get(), kInsideRun};
   spec.workdir = work;
-  const base::UniqueFd workdir(open(work.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  base::UniqueFd workdir(open(work.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!workdir.valid()) {
     *error = "workdir '" + work + "'";
     return false;
@@ -188,6 +201,11 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
     return false;
   }
   command_ = result.pid;
+  outputs_ = std::move(spec.outputs);
+  workdir_ = std::move(workdir);
+  for (const LaunchFile& file : spec.files) {
+    if (file.secret) secret_paths_.push_back(file.path);
+  }
   WriteReport(arguments_.report, {InitWord::kStarted, 0, ""});
   // Ours are copies of the command's pipes: their end of file is the command's business.
   for (const int fd : {0, 1, 2}) close(fd);
@@ -243,6 +261,22 @@ void Init::EndLeftovers() {
   }
 }
 
+// Nothing but us is left in here then, so nothing changes under our hands. We are the task's user
+// and see what the task saw: whatever its links and names lead to, it could have read itself.
+void Init::Collect() {
+  kill(-1, SIGKILL);
+  while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+  RemoveSecretFiles(secret_paths_, arguments_.account, workdir_.get());
+  CollectRequest request;
+  request.patterns = std::move(outputs_.patterns);
+  request.workdir = workdir_.get();
+  request.files_max = outputs_.files_max;
+  request.bytes_max = outputs_.bytes_max;
+  request.deadline_boot_ns = base::BootNs() + outputs_.timeout_ms * kMillisecond;
+  CollectOutputs(request, arguments_.outputs);
+}
+
 }  // namespace
 
 std::vector<std::string> InitCommandLine(const InitArguments& arguments) {
@@ -259,7 +293,8 @@ std::vector<std::string> InitCommandLine(const InitArguments& arguments) {
           groups,
           arguments.account.name,
           arguments.sandbox_id,
-          std::to_string(arguments.address_space)};
+          std::to_string(arguments.address_space),
+          std::to_string(arguments.outputs)};
 }
 
 void RunInit(int argc, char** argv) {

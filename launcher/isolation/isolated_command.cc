@@ -49,6 +49,7 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
   const InitArguments init{.spec = request.memfd,
                            .report = report_end.get(),
                            .output = request.stderr_fd,
+                           .outputs = request.outputs_fd,
                            .account = request.account,
                            .sandbox_id = request.sandbox_id,
                            .address_space = request.address_space};
@@ -70,6 +71,7 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
   spawn.group_entries = request.group_entries;
   spawn.set_oom_score_adj = request.set_oom_score_adj;
   spawn.inherited = {request.memfd, report_end.get(), request.stderr_fd, filter.get()};
+  if (request.outputs_fd >= 0) spawn.inherited.push_back(request.outputs_fd);
   if (request.host->user_namespace() >= 0) {
     spawn.inherited.push_back(request.host->user_namespace());
   }

@@ -22,6 +22,7 @@ struct IsolatedRequest {
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
+  int outputs_fd = -1;  // see InitArguments
   Account account;
   std::string work_path;  // see BubblewrapRequest
   std::string sandbox_id;
