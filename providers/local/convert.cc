@@ -55,6 +55,17 @@ void SetUsage(const launcher::ExitRecord& record, pb::ExitRecord* out) {
   }
 }
 
+// Whether the task asked for any, the daemon knows.
+void SetOutputs(const launcher::ExitRecord& record, pb::ExitRecord* out) {
+  if (!record.outputs_collected && record.outputs_note.empty()) return;
+  v1::OutputsStatus& outputs = *out->mutable_outputs();
+  outputs.set_collected(record.outputs_collected);
+  outputs.set_files(static_cast<int64_t>(record.output_files));
+  outputs.set_bytes(static_cast<int64_t>(record.output_bytes));
+  outputs.set_skipped(static_cast<int64_t>(record.outputs_skipped));
+  outputs.set_message(record.outputs_note);
+}
+
 launcher::Command ToCommand(v1::Command& command) {
   launcher::Command out;
   if (command.has_shell()) {
@@ -122,6 +133,7 @@ pb::ExitRecord ToExitRecord(const launcher::ExitRecord& record) {
   out.set_dropped_bytes(
       static_cast<int64_t>(record.stdout_dropped_bytes + record.stderr_dropped_bytes));
   SetUsage(record, &out);
+  SetOutputs(record, &out);
   return out;
 }
 
@@ -248,6 +260,14 @@ launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string
   spec.overflow = launch.spool().overflow() == pb::SpoolPaths::BLOCK
                       ? launcher::OverflowPolicy::kBlock
                       : launcher::OverflowPolicy::kDropMiddle;
+  launcher::OutputsSpec& outputs = spec.outputs;
+  outputs.patterns.assign(launch.spec().outputs().begin(), launch.spec().outputs().end());
+  outputs.path = launch.spool().outputs_path();
+  outputs.files_max =
+      static_cast<uint64_t>(std::max<int64_t>(0, launch.spool().outputs_max_files()));
+  outputs.bytes_max =
+      static_cast<uint64_t>(std::max<int64_t>(0, launch.spool().outputs_max_bytes()));
+  outputs.timeout_ms = ToMilliseconds(launch.spool().outputs_timeout());
   return spec;
 }
 

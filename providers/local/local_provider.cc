@@ -40,6 +40,7 @@ pb::Capabilities DeclareCapabilities() {
   capabilities.set_events(true);
   capabilities.set_page_size(kPageSize);
   capabilities.set_host_bound(true);
+  capabilities.set_collects_outputs(true);
   return capabilities;
 }
 
