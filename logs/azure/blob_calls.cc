@@ -73,12 +73,17 @@ asio::awaitable<absl::StatusOr<std::string>> BlobCalls::ReadRange(std::string bl
   BlobRequest request{.blob = blob};
   request.headers.Set("x-ms-range", absl::StrCat("bytes=", offset, "-", offset + size - 1));
   if (size <= kCheckedRange) request.headers.Set("x-ms-range-get-content-md5", "true");
+  // A range that begins behind an empty blob is answered by all of it: nothing.
+  const auto is_nothing = [offset](const http::Reply& reply) {
+    return reply.status == 200 && offset > 0;
+  };
+  request.check = [blob, size, is_nothing](const http::Reply& reply) {
+    return is_nothing(reply) ? absl::OkStatus() : CheckRange(blob, reply, size);
+  };
   auto reply = co_await client_.Call(blob, std::move(request), size + kSmallReply);
   if (absl::IsOutOfRange(reply.status())) co_return std::string();  // at the end
   CO_RETURN_IF_ERROR(reply.status());
-  // A range that begins behind an empty blob is answered by all of it.
-  if (reply->status == 200 && offset > 0) co_return std::string();
-  CO_RETURN_IF_ERROR(CheckRange(blob, *reply, size));
+  if (is_nothing(*reply)) co_return std::string();
   co_return std::move(reply->body);
 }
 

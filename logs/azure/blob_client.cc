@@ -98,6 +98,26 @@ http::Request BlobClient::Sign(const BlobRequest& request, const Credential& cre
   return out;
 }
 
+std::string BlobClient::FixFor(absl::StatusCode code, const std::string& azure_code) const {
+  std::string fix;
+  if (code == absl::StatusCode::kUnauthenticated) {
+    fix = absl::StrCat("is the key or SAS the one of account '", account_.name,
+                       "', and not replaced or expired?");
+  } else if (code == absl::StatusCode::kPermissionDenied) {
+    fix =
+        "the key or SAS must allow reading, adding, creating, writing, deleting and listing "
+        "(sp=racwdl), from this machine's address";
+  } else if (azure_code == "ContainerNotFound") {
+    fix = absl::StrCat("create the container '", container_, "' in account '", account_.name, "'");
+  }
+  const absl::Duration skew = absl::AbsDuration(server_clock_.offset());
+  if (!fix.empty() && skew > kSkewWorthSaying) {
+    absl::StrAppend(&fix, "; this machine's clock is ",
+                    absl::FormatDuration(absl::Floor(skew, absl::Seconds(1))), " off");
+  }
+  return fix;
+}
+
 absl::Status BlobClient::ErrorOf(const std::string& what, const http::Reply& reply) {
   remote::ErrorAnswer answer{.status = reply.status};
   if (const std::string* code = reply.headers.Find("x-ms-error-code")) answer.code = *code;
@@ -115,24 +135,10 @@ absl::Status BlobClient::ErrorOf(const std::string& what, const http::Reply& rep
     }
   }
   const absl::StatusCode code = CodeOf(reply.status, answer.code);
-  std::string fix;
-  if (code == absl::StatusCode::kUnauthenticated) {
-    fix = absl::StrCat("is the key or the SAS that of account '", account_.name,
-                       "', and not expired or replaced? ");
-  } else if (code == absl::StatusCode::kPermissionDenied) {
-    fix =
-        "the key or SAS must allow reading, adding, creating, writing, deleting and listing "
-        "(sp=racwdl), from this machine's address: ";
-  } else if (answer.code == "ContainerNotFound") {
-    fix =
-        absl::StrCat("create the container '", container_, "' in account '", account_.name, "': ");
-  }
-  const absl::Duration skew = absl::AbsDuration(server_clock_.offset());
-  if (!fix.empty() && skew > kSkewWorthSaying) {
-    fix += absl::StrCat("this machine's clock is ",
-                        absl::FormatDuration(absl::Floor(skew, absl::Seconds(1))), " off; ");
-  }
-  absl::Status status = remote::MakeError(code, absl::StrCat(what, ": ", fix), answer);
+  std::string text(remote::MakeError(code, what, answer).message());
+  const std::string fix = FixFor(code, answer.code);
+  if (!fix.empty()) absl::StrAppend(&text, "; ", fix);
+  absl::Status status(code, text);
   status.SetPayload(kCodePayload, absl::Cord(answer.code));
   return remote::WithRetryAfter(std::move(status), remote::RetryAfterOf(reply.headers));
 }
@@ -145,7 +151,10 @@ asio::awaitable<absl::StatusOr<http::Reply>> BlobClient::Once(const std::string&
   auto reply = co_await deps_.http->Fetch(Sign(request, **credential), reply_bytes_max);
   if (!reply.ok()) co_return remote::ErrorOfExchange(what, reply.status());
   const bool clock_changed = server_clock_.Learn(reply->headers);
-  if (reply->status < 300) co_return reply;
+  if (reply->status < 300) {
+    if (request.check) CO_RETURN_IF_ERROR(request.check(*reply));
+    co_return reply;
+  }
   absl::Status status = ErrorOf(what, *reply);
   if (reply->status == 403 && clock_changed) co_return remote::MarkMended(std::move(status));
   if (reply->status == 403 || reply->status == 401) deps_.credentials->Refused();

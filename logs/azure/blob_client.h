@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ struct BlobRequest {
   remote::Query query = {};
   base::http::Headers headers = {};
   std::string body = {};  // its MD5 is sent with it
+  // Judges an answer below 300; what it refuses as kUnavailable is asked for again.
+  std::function<absl::Status(const base::http::Reply&)> check = {};
 };
 
 // The word that Azure has for what went wrong ("BlobNotFound"); "" for errors of other origin.
@@ -65,6 +68,8 @@ class BlobClient {
                                                                  const BlobRequest& request,
                                                                  size_t reply_bytes_max);
   base::http::Request Sign(const BlobRequest& request, const Credential& credential) const;
+  // What an operator can do; "" if it is nobody's fault.
+  std::string FixFor(absl::StatusCode code, const std::string& azure_code) const;
   absl::Status ErrorOf(const std::string& what, const base::http::Reply& reply);
 
   const Deps deps_;

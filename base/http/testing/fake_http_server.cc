@@ -112,12 +112,14 @@ struct FakeHttpServer::State : std::enable_shared_from_this<FakeHttpServer::Stat
       }
       requests.push_back(request);
       const size_t index = requests.size() - 1;
-      Answer answer = handler(request);
+      Answer answer;
+      if (!options.body_first) answer = handler(request);
       if (!answer.skip_body && request.method != "CONNECT") {
         auto [body_error, read] = co_await wire::async_read(stream, buffer, parser, kTuple);
         requests[index].body = parser.get().body();
         if (body_error) co_return false;
       }
+      if (options.body_first) answer = handler(requests[index]);
       for (size_t i = 0; i < answer.pieces.size(); ++i) {
         while (released < i && !stopped) co_await next_piece.async_wait(kTuple);
         if (stopped) co_return false;

@@ -41,6 +41,7 @@ class FakeHttpServer {
     std::string certificate = {};  // PEM; "" = plain, until an answer says start_tls
     std::string key = {};
     bool tls_from_start = false;
+    bool body_first = false;  // the handler is called when the whole request is there
   };
 
   FakeHttpServer(boost::asio::io_context& context, Handler handler, Options options);
