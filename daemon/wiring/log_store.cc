@@ -1,13 +1,23 @@
 #include "daemon/wiring/log_store.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
-#include "logs/file_store.h"
 
 namespace boxkeeper::daemon {
 
-absl::StatusOr<std::unique_ptr<logs::ObjectStore>> MakeLogStore(const config::v1::Logs& logs,
-                                                                LogStoreDeps deps) {
-  return logs::FileStore::Create({deps.files, deps.pool}, logs.url());
+absl::StatusOr<std::unique_ptr<logs::ObjectStore>> MakeLogStore(const config::v1::Logs& section,
+                                                                logs::StoreDeps deps) {
+  const config::v1::S3& s3 = section.s3();
+  logs::StoreOptions options{.url = section.url(),
+                             .s3 = {.url = section.url(),
+                                    .endpoint = s3.endpoint(),
+                                    .region = s3.region(),
+                                    .path_style = s3.path_style(),
+                                    .access_key_file = s3.access_key_file(),
+                                    .secret_key_file = s3.secret_key_file(),
+                                    .profile = s3.profile()}};
+  return logs::OpenStore(std::move(deps), std::move(options));
 }
 
 std::string LocalLogsWarning(const config::v1::Config& config) {

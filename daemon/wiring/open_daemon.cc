@@ -89,7 +89,7 @@ absl::Status Daemon::OpenProviders() {
 
 absl::Status Daemon::OpenLogs() {
   RETURN_IF_ERROR(files_->MakeDirectories(config_->spool().path(), 0700));
-  LogStoreDeps deps{*clock_, *rng_, *files_, loop_.get_executor(), pool_.get_executor()};
+  logs::StoreDeps deps{*clock_, *rng_, *files_, loop_.get_executor(), pool_.get_executor()};
   ASSIGN_OR_RETURN(log_store_, MakeLogStore(config_->logs(), std::move(deps)));
   return absl::OkStatus();
 }
