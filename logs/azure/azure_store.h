@@ -35,8 +35,8 @@ class AzureStore final : public ObjectStore {
     boost::asio::any_io_executor pool;
   };
   struct Options {
-    azure::Settings settings;
-    azure::Environment environment;
+    azure::Settings settings = {};
+    azure::Environment environment = remote::ProcessEnvironment;
     remote::RetryOptions retry = {};
     size_t block_bytes = 4 << 20;  // of large pieces and of rewritten blobs
     std::string ca_file = {};      // "" = the system's

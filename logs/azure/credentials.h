@@ -4,9 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,6 +12,7 @@
 #include "base/file_system.h"
 #include "base/http/base_url.h"
 #include "base/secret_string.h"
+#include "logs/remote/environment.h"
 
 namespace boxkeeper::logs::azure {
 
@@ -25,8 +24,7 @@ struct Settings {
   std::string endpoint = {};  // "https://ACCOUNT.blob.core.windows.net" if empty
 };
 
-// A variable of the environment; nullopt if it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+using remote::Environment;
 
 // AZURE_STORAGE_CONNECTION_STRING, taken apart.
 struct ConnectionString {

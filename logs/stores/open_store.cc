@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "logs/azure/azure_store.h"
 #include "logs/file_store.h"
 
 namespace boxkeeper::logs {
@@ -12,6 +13,10 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenStore(StoreDeps deps, StoreOpti
     options.s3.url = std::move(options.url);
     return s3::S3Store::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool},
                                std::move(options.s3));
+  }
+  if (scheme == "azure") {
+    return AzureStore::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool}, options.url,
+                              {.settings = std::move(options.azure)});
   }
   return FileStore::Create({deps.files, deps.pool}, options.url);
 }

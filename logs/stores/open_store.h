@@ -9,15 +9,17 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/rng.h"
+#include "logs/azure/credentials.h"
 #include "logs/object_store.h"
 #include "logs/s3/s3_store.h"
 
 namespace boxkeeper::logs {
 
 struct StoreOptions {
-  std::string url;  // file:// or s3://
+  std::string url;  // file://, s3:// or azure://
   // What belongs to the URL's kind of store; its own `url` is not looked at.
   s3::S3StoreOptions s3 = {};
+  azure::Settings azure = {};
 };
 
 struct StoreDeps {
