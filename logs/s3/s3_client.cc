@@ -23,6 +23,13 @@ constexpr std::chrono::minutes kTryLimit{10};
 constexpr std::chrono::seconds kAnswerLimit{60};
 constexpr size_t kErrorBytesMax = 64 * 1024;
 
+// Only what may pass by itself keeps its code; the rest is an operator's.
+absl::Status NoCredentials(const absl::Status& status) {
+  return absl::Status(
+      remote::IsPassing(status) ? status.code() : absl::StatusCode::kUnauthenticated,
+      absl::StrCat("s3: ", std::string(status.message())));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<S3Client>> S3Client::Create(
@@ -83,8 +90,8 @@ http::Request S3Client::Sign(const Call& call, const Credentials& credentials) c
 asio::awaitable<absl::Status> S3Client::ErrorOfReply(const Call& call, http::Reply reply,
                                                      Credentials credentials) {
   const remote::ErrorAnswer answer = ParseError(reply);
-  const ErrorContext context{Describe(call), options_.url.bucket, options_.region,
-                             credentials.source};
+  const ErrorContext context{Describe(call), call.method == "HEAD", options_.url.bucket,
+                             options_.region, credentials.source};
   const absl::Status status = ErrorOf(reply, answer, context);
   // What cannot have a body says 403 to all of these.
   const bool unsaid = call.method == "HEAD" && reply.status == 403;
@@ -100,12 +107,16 @@ asio::awaitable<absl::Status> S3Client::ErrorOfReply(const Call& call, http::Rep
 asio::awaitable<absl::StatusOr<http::Reply>> S3Client::SendOnce(const Call& call) {
   auto credentials = co_await credentials_->Get();
   if (!credentials.ok()) {
-    co_return absl::Status(credentials.status().code(),
-                           absl::StrCat("s3: ", std::string(credentials.status().message())));
+    co_return NoCredentials(credentials.status());
   }
   const size_t bytes_max = std::max(call.reply_bytes_max, kErrorBytesMax);
   auto reply = co_await http_->Fetch(Sign(call, *credentials), bytes_max);
-  if (!reply.ok()) co_return remote::ErrorOfExchange(Describe(call), reply.status());
+  if (!reply.ok()) {
+    const std::string hint = http::IsCertainlyNotSent(reply.status())
+                                 ? " (see logs.s3.endpoint and logs.s3.region)"
+                                 : "";
+    co_return remote::ErrorOfExchange(Describe(call) + hint, reply.status());
+  }
   if (reply->status >= 200 && reply->status < 300) {
     if (!call.may_fail_late || ParseError(*reply).code.empty()) {
       absl::Status checked = call.check ? call.check(*reply) : absl::OkStatus();

@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "logs/remote/xml.h"
 
@@ -35,6 +34,11 @@ std::string RegionSaid(const base::http::Reply& reply) {
   return root.ok() ? root->Text("Region") : "";
 }
 
+// The second one is versitygw's.
+bool IsUnknownKey(const std::string& code) {
+  return code == "InvalidAccessKeyId" || code == "XAdminUserNotFound";
+}
+
 struct Meaning {
   Code code;
   std::string fix = {};
@@ -59,7 +63,7 @@ Meaning MeaningOf(const base::http::Reply& reply, const remote::ErrorAnswer& ans
             absl::StrCat("the bucket is in another region: set logs.s3.region: ", region, " (now ",
                          context.region, ")")};
   }
-  if (code == "InvalidAccessKeyId") {
+  if (IsUnknownKey(code)) {
     return {Code::kUnauthenticated,
             absl::StrCat("the access key is not known there: it comes from ", context.credentials)};
   }
@@ -83,6 +87,10 @@ Meaning MeaningOf(const base::http::Reply& reply, const remote::ErrorAnswer& ans
                          "s3:AbortMultipartUpload and s3:ListBucketMultipartUploads on bucket '",
                          context.bucket, "' to the key that comes from ", context.credentials)};
   }
+  if (answer.status == 404 && context.is_head) return {Code::kNotFound};
+  if (answer.status == 404) {
+    return {Code::kInvalidArgument, "that is no answer of S3: see logs.s3.endpoint"};
+  }
   return {remote::CodeOfHttp(answer.status)};
 }
 
@@ -101,7 +109,7 @@ remote::ErrorAnswer ParseError(const base::http::Reply& reply) {
 bool IsAboutCredentials(const remote::ErrorAnswer& answer) {
   return answer.code == "ExpiredToken" || answer.code == "ExpiredTokenException" ||
          answer.code == "InvalidToken" || answer.code == "TokenRefreshRequired" ||
-         answer.code == "InvalidAccessKeyId" || answer.code == "SignatureDoesNotMatch";
+         answer.code == "SignatureDoesNotMatch" || IsUnknownKey(answer.code);
 }
 
 bool IsAboutTime(const remote::ErrorAnswer& answer) {

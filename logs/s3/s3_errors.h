@@ -14,14 +14,16 @@ remote::ErrorAnswer ParseError(const base::http::Reply& reply);
 
 // What else an error's message names.
 struct ErrorContext {
-  std::string what;  // "s3: PUT s3://bucket/key"
+  std::string what;      // "s3: PUT s3://bucket/key"
+  bool is_head = false;  // its answers have no body
   std::string bucket;
   std::string region;       // that was signed for
   std::string credentials;  // where they came from
 };
 
-// The status of an answer that is none of success, with what to fix. kNotFound only where an object
-// or an upload is not there; a bucket that is not there is kInvalidArgument.
+// The status of an answer that is none of success, with what to fix. kNotFound only where the
+// storage says that an object or an upload is not there: neither a bucket, nor a user, nor the page
+// of a proxy is an object.
 absl::Status ErrorOf(const base::http::Reply& reply, const remote::ErrorAnswer& answer,
                      const ErrorContext& context);
 

@@ -90,7 +90,6 @@ asio::awaitable<absl::StatusOr<ObjectInfo>> HeadObject(S3Client& client, std::st
   auto reply = co_await client.Send(std::move(call));
   CO_RETURN_IF_ERROR(reply.status());
   ObjectInfo info;
-  info.etag = HeaderOf(*reply, "ETag");
   info.mark = HeaderOf(*reply, kMark);
   if (!absl::SimpleAtoi(HeaderOf(*reply, "Content-Length"), &info.size)) {
     co_return absl::UnavailableError(what + ": the answer has no Content-Length");
@@ -99,12 +98,10 @@ asio::awaitable<absl::StatusOr<ObjectInfo>> HeadObject(S3Client& client, std::st
 }
 
 asio::awaitable<absl::StatusOr<std::string>> GetObject(S3Client& client, std::string key,
-                                                       uint64_t offset, size_t size,
-                                                       std::string etag) {
+                                                       uint64_t offset, size_t size) {
   if (size == 0) co_return std::string();
   Call call{.key = std::move(key), .reply_bytes_max = size};
   call.headers.Add("Range", absl::StrCat("bytes=", offset, "-", offset + size - 1));
-  if (!etag.empty()) call.headers.Add("If-Match", std::move(etag));
   call.check = [offset, what = client.Describe(call)](const Reply& reply) {
     const std::string range = HeaderOf(reply, "Content-Range");
     const bool right =
@@ -180,13 +177,12 @@ asio::awaitable<absl::StatusOr<std::string>> PutPart(S3Client& client, std::stri
 asio::awaitable<absl::StatusOr<std::string>> CopyPart(S3Client& client, std::string key,
                                                       std::string upload, int number,
                                                       std::string source, uint64_t from,
-                                                      uint64_t to, std::string etag) {
+                                                      uint64_t to) {
   Call call{.method = "PUT", .key = std::move(key), .reply_bytes_max = kSmallReply};
   call.query = {{"partNumber", absl::StrCat(number)}, {"uploadId", std::move(upload)}};
   call.may_fail_late = true;
   call.headers.Add("x-amz-copy-source", "/" + remote::EncodePath(source));
   call.headers.Add("x-amz-copy-source-range", absl::StrCat("bytes=", from, "-", to - 1));
-  call.headers.Add("x-amz-copy-source-if-match", std::move(etag));
   const std::string what = client.Describe(call);
   call.check = [what](const Reply& reply) { return ExpectRoot(reply, "CopyPartResult", what); };
   auto reply = co_await client.Send(std::move(call));

@@ -22,7 +22,6 @@ struct Part {
 
 struct ObjectInfo {
   uint64_t size = 0;
-  std::string etag;  // with its quotes
   std::string mark;  // what BeginUpload was given
 };
 
@@ -38,11 +37,9 @@ struct Upload {
 boost::asio::awaitable<absl::Status> PutObject(S3Client& client, std::string key, Part part);
 // kNotFound if it is not there.
 boost::asio::awaitable<absl::StatusOr<ObjectInfo>> HeadObject(S3Client& client, std::string key);
-// At most `size` bytes from `offset`, fewer only at its end; with `etag` only of that version
-// (kFailedPrecondition).
+// At most `size` bytes from `offset`, fewer only at its end.
 boost::asio::awaitable<absl::StatusOr<std::string>> GetObject(S3Client& client, std::string key,
-                                                              uint64_t offset, size_t size,
-                                                              std::string etag = "");
+                                                              uint64_t offset, size_t size);
 // One that is not there is success.
 boost::asio::awaitable<absl::Status> DeleteObject(S3Client& client, std::string key);
 // Keys that begin with `prefix`, at most `limit`, in order.
@@ -57,11 +54,12 @@ boost::asio::awaitable<absl::StatusOr<std::string>> BeginUpload(S3Client& client
 boost::asio::awaitable<absl::StatusOr<std::string>> PutPart(S3Client& client, std::string key,
                                                             std::string upload, int number,
                                                             Part part);
-// Bytes [from, to) of the object's version `etag`.
+// Bytes [from, to) of the object `source` ("bucket/key"). Without a condition on its version: an
+// object has one writer, and Swift takes no part's ETag for one.
 boost::asio::awaitable<absl::StatusOr<std::string>> CopyPart(S3Client& client, std::string key,
                                                              std::string upload, int number,
                                                              std::string source, uint64_t from,
-                                                             uint64_t to, std::string etag);
+                                                             uint64_t to);
 // kNotFound: there is no such upload (any more).
 boost::asio::awaitable<absl::Status> CompleteUpload(S3Client& client, std::string key,
                                                     std::string upload,

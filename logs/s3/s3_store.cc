@@ -41,12 +41,6 @@ absl::Status ForCaller(const absl::Status& status) {
   }
 }
 
-// One writer per object: where it changed under us, the next try sees the new one.
-absl::Status Changed(const absl::Status& status) {
-  return absl::IsFailedPrecondition(status) ? absl::UnavailableError(status.message())
-                                            : ForCaller(status);
-}
-
 std::string FirstOf(std::initializer_list<std::string> values) {
   for (const std::string& value : values) {
     if (!value.empty()) return value;
@@ -76,26 +70,11 @@ class S3Store::Impl {
   asio::awaitable<absl::Status> Extend(uint64_t from, Piece tail) {
     CO_RETURN_IF_ERROR(remote::CheckObjectName(url, tail.name));
     const std::string key = Key(tail.name);
-    auto info = co_await HeadObject(*client, key);
-    if (!info.ok() && !absl::IsNotFound(info.status())) co_return ForCaller(info.status());
-    const uint64_t size = info.ok() ? info->size : 0;
-    if (size < from) {
-      co_return absl::OutOfRangeError(
-          absl::StrCat(tail.name, ": the object has ", size, " of ", from, " bytes"));
-    }
-    Head head;
-    if (from >= kPartBytesMin) {
-      head.copied = from;
-      head.etag = info->etag;
-    } else {
-      auto bytes = co_await GetObject(*client, key, 0, from, info->etag);
-      if (!bytes.ok()) co_return Changed(bytes.status());
-      if (bytes->size() != from) co_return absl::UnavailableError(key + ": its head was cut");
-      head.bytes = *std::move(bytes);
-    }
+    auto head = co_await HeadOf(key, from);
+    if (!head.ok()) co_return head.status();
     absl::Status stored =
-        co_await StoreObject(*client, pool, url.bucket, key, std::move(head), std::move(tail));
-    co_return Changed(stored);
+        co_await StoreObject(*client, pool, url.bucket, key, *std::move(head), std::move(tail));
+    co_return ForCaller(stored);
   }
 
   asio::awaitable<absl::Status> Remove(std::string name) {
@@ -147,6 +126,30 @@ class S3Store::Impl {
   const std::unique_ptr<S3Client> client;
 
  private:
+  // The object's first `from` bytes: sent again, or, where a part may begin with them, copied.
+  asio::awaitable<absl::StatusOr<Head>> HeadOf(const std::string& key, uint64_t from) {
+    Head head;
+    uint64_t size = 0;
+    absl::Status found;
+    if (from < kPartBytesMin) {
+      auto bytes = co_await GetObject(*client, key, 0, from);
+      found = bytes.status();
+      if (bytes.ok()) head.bytes = *std::move(bytes);
+      size = head.bytes.size();
+    } else {
+      auto info = co_await HeadObject(*client, key);
+      found = info.status();
+      if (info.ok()) size = info->size;
+      head.copied = from;
+    }
+    if (!found.ok() && !absl::IsNotFound(found)) co_return ForCaller(found);
+    if (size < from) {
+      co_return absl::OutOfRangeError(
+          absl::StrCat(key, ": the object has ", size, " of ", from, " bytes"));
+    }
+    co_return head;
+  }
+
   asio::awaitable<absl::Status> TryAll() {
     const std::string id = client->rng().NewId().ToString();
     const std::string key = Key("_boxkeeper/probe/" + id);

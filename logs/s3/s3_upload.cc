@@ -77,7 +77,7 @@ class PartedUpload {
       const uint64_t from = head.copied * i / count;
       const uint64_t to = head.copied * (i + 1) / count;
       auto etag = co_await CopyPart(client_, key_, upload_, NextNumber(),
-                                    absl::StrCat(bucket_, "/", key_), from, to, head.etag);
+                                    absl::StrCat(bucket_, "/", key_), from, to);
       CO_RETURN_IF_ERROR(etag.status());
       etags_.push_back(*std::move(etag));
     }

@@ -21,9 +21,8 @@ constexpr uint64_t kPartBytes = 8 << 20;
 // What an object begins with before the piece's bytes.
 struct Head {
   std::string bytes = {};  // sent
-  // Copied within the storage: the first bytes of `key` itself in its version `etag`.
+  // Copied within the storage: so many first bytes of the object as it is.
   uint64_t copied = 0;
-  std::string etag = {};
 };
 
 // Stores head and piece as `key` ("bucket" for the source of copies), whole or not at all: in one

@@ -1,0 +1,324 @@
+"""Real servers that speak S3 and verify signatures, on loopback ports, with their data in a temporary folder.
+
+`versitygw` is built by `go install` at a pinned version, once, into .state/ of the tree. OpenStack Swift with s3api comes from
+Debian's packages, unpacked into .state/ without being installed. `any_server()` gives the first that this machine can have.
+"""
+
+import contextlib
+import datetime
+import glob
+import hashlib
+import hmac
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+
+from tests.harness.waiting import SLOWNESS, until
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_STATE = os.path.join(_ROOT, ".state")
+VERSITYGW_VERSION = "v1.8.0"
+_VERSITYGW = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
+_GO_MINOR = 21
+_SWIFT_PACKAGES = ["swift-proxy", "swift-account", "swift-container", "swift-object"]
+
+
+class Unavailable(Exception):
+    """This machine cannot have the server, and why."""
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(port):
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _run(arguments, what, **keys):
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, **keys)
+    if done.returncode != 0:
+        raise Unavailable(f"{what}: {' '.join(done.stdout.split())[-300:]}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def _made_once(folder):
+    """Gives a fresh folder that becomes `folder` when the block succeeds; None if it is there already. One process at a time."""
+    os.makedirs(_STATE, exist_ok=True)
+    lock = os.open(os.path.join(_STATE, os.path.basename(folder) + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        os.lockf(lock, os.F_LOCK, 0)
+        if os.path.isdir(folder):
+            yield None
+            return
+        fresh = tempfile.mkdtemp(prefix=os.path.basename(folder) + ".", dir=_STATE)
+        try:
+            yield fresh
+            os.rename(fresh, folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+    finally:
+        os.close(lock)
+
+
+class _Server:
+    """Processes that end with the object. Subclasses fill `endpoint`, `access_key`, `secret_key` and `bucket`."""
+
+    region = "us-east-1"
+    bucket = "logs"
+
+    def __init__(self, prefix):
+        self.folder = tempfile.mkdtemp(prefix=prefix)
+        self._processes = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.close()
+
+    def close(self):
+        for process in self._processes:
+            process.kill()
+            process.wait(30 * SLOWNESS)
+        self._processes = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self):
+        """The variables by which AWS's tools, and the daemon, find the credentials; nothing of this machine's own."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_REGION": self.region,
+                "AWS_EC2_METADATA_DISABLED": "true", "HOME": self.folder}
+
+    def request(self, method, path):
+        """Status of a signed request without body or query; a signer of its own, so that ours does not judge itself."""
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        host = self.endpoint.partition("://")[2]
+        body = hashlib.sha256(b"").hexdigest()
+        signed = "host;x-amz-content-sha256;x-amz-date"
+        canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{now}\n\n{signed}\n{body}"
+        scope = f"{now[:8]}/{self.region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = f"AWS4{self.secret_key}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        headers = {"x-amz-date": now, "x-amz-content-sha256": body, "Authorization":
+                   f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"}
+        connection = http.client.HTTPConnection(host, timeout=30 * SLOWNESS)
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers)
+            return connection.getresponse().status
+
+    def _start(self, name, arguments, port, **keys):
+        with open(os.path.join(self.folder, f"{name}.log"), "wb") as log:
+            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **keys)
+        self._processes.append(process)
+        until(lambda: process.poll() is not None or _answers(port), f"{name} listens", 60)
+        if process.poll() is not None:
+            with open(os.path.join(self.folder, f"{name}.log"), encoding="utf-8", errors="replace") as log:
+                words = " ".join(log.read().split())[-500:]
+            raise Unavailable(f"{name} left with {process.returncode}: {words}")
+        return process
+
+
+def _go():
+    """The go command if it is new enough."""
+    for path in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if not path or not os.access(path, os.X_OK):
+            continue
+        words = _run([path, "env", "GOVERSION"], "go").strip()  # go1.26.8
+        if words.startswith("go1.") and int(words[4:].split(".")[0]) >= _GO_MINOR:
+            return path
+    raise Unavailable(f"no go of version 1.{_GO_MINOR} or newer")
+
+
+def _versitygw():
+    """Path of the program, built if it is not there yet."""
+    folder = os.path.join(_STATE, f"versitygw-{VERSITYGW_VERSION}")
+    program = os.path.join(folder, "versitygw")
+    if not os.path.isdir(folder):
+        go = _go()
+        with _made_once(folder) as fresh:
+            if fresh:
+                _run([go, "install", _VERSITYGW], "go install versitygw", env={**os.environ, "GOBIN": fresh}, timeout=900)
+    return program
+
+
+class VersityGw(_Server):
+    """The gateway over a folder. Stop and start it with `stop` and `start`: same port, same data."""
+
+    name = "versitygw"
+    access_key = "AKBOXKEEPERTEST"
+    secret_key = "versity/test+secret"
+
+    def __init__(self):
+        program = _versitygw()
+        super().__init__("versitygw-")
+        self._port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.data = os.path.join(self.folder, "data")
+        os.makedirs(os.path.join(self.data, self.bucket))
+        self._arguments = [program, "--access", self.access_key, "--secret", self.secret_key, "--region", self.region, "--port",
+                           f"127.0.0.1:{self._port}", "--quiet", "--keep-alive", "posix", self.data]
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        self._start("versitygw", self._arguments, self._port)
+
+    def stop(self):
+        """Kills it; the data stays."""
+        for process in self._processes:
+            process.kill()
+            process.wait(30 * SLOWNESS)
+        self._processes = []
+
+
+def _swift_root():
+    """Swift's packages unpacked, with those they need and this machine lacks."""
+    folder = os.path.join(_STATE, "swift-root")
+    with _made_once(folder) as fresh:
+        if fresh:
+            if not shutil.which("apt-get"):
+                raise Unavailable("no apt-get")
+            archives = os.path.join(fresh, "archives")
+            os.makedirs(os.path.join(archives, "partial"))
+            _run(["apt-get", "-y", "-qq", "--download-only", "--no-install-recommends", "-o", f"Dir::Cache::archives={archives}", "-o",
+                  "Debug::NoLocking=1", "install", *_SWIFT_PACKAGES], "apt-get")
+            for package in glob.glob(os.path.join(archives, "*.deb")):
+                _run(["dpkg", "-x", package, fresh], "dpkg")
+            shutil.rmtree(archives)
+    return folder
+
+
+_SWIFT_CONF = """[swift-hash]
+swift_hash_path_suffix = boxkeeper
+swift_hash_path_prefix = test
+[storage-policy:0]
+name = p0
+default = yes
+"""
+_BACKEND_CONF = """[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = {port}
+user = {user}
+swift_dir = {folder}
+devices = {folder}/devices
+mount_check = false
+workers = 0
+[pipeline:main]
+pipeline = {kind}-server
+[app:{kind}-server]
+use = egg:swift#{kind}
+"""
+_PROXY_CONF = """[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = {port}
+user = {user}
+swift_dir = {folder}
+workers = 0
+[pipeline:main]
+pipeline = catch_errors cache s3api tempauth copy slo dlo proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:cache]
+use = egg:swift#memcache
+memcache_servers = 127.0.0.1:1
+[filter:s3api]
+use = egg:swift#s3api
+location = us-east-1
+[filter:tempauth]
+use = egg:swift#tempauth
+user_test_tester = testing .admin
+[filter:copy]
+use = egg:swift#copy
+[filter:slo]
+use = egg:swift#slo
+[filter:dlo]
+use = egg:swift#dlo
+"""
+# swift.conf is looked for in /etc/swift unless this is set before a server module is imported.
+_RUN_SWIFT = """import sys
+from swift.common import utils
+utils.SWIFT_CONF_FILE = sys.argv[1]
+from swift.common.wsgi import run_wsgi
+sys.exit(run_wsgi(sys.argv[2], sys.argv[3]))
+"""
+
+
+class SwiftS3(_Server):
+    """OpenStack Swift with s3api: four processes. Its access key has a colon in it."""
+
+    name = "swift"
+    access_key = "test:tester"
+    secret_key = "testing"
+
+    def __init__(self):
+        root = _swift_root()
+        super().__init__("swift-")
+        self._environment = {**os.environ, "PYTHONPATH": os.path.join(root, "usr/lib/python3/dist-packages"),
+                             "LD_LIBRARY_PATH": os.path.join(root, "usr/lib/x86_64-linux-gnu"), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            self._start_all(root)
+            self._make_bucket()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_all(self, root):
+        os.makedirs(os.path.join(self.folder, "devices", "d1"))
+        conf = self._write("swift.conf", _SWIFT_CONF)
+        run = self._write("run.py", _RUN_SWIFT)
+        user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        for kind in ("account", "container", "object"):
+            port = _free_port()
+            builder = os.path.join(self.folder, f"{kind}.builder")
+            for words in (["create", "4", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
+                _run(["/usr/bin/python3", os.path.join(root, "usr/bin/swift-ring-builder"), builder, *words], "swift-ring-builder",
+                     env=self._environment, cwd=self.folder)
+            path = self._write(f"{kind}.conf", _BACKEND_CONF.format(kind=kind, port=port, folder=self.folder, user=user))
+            self._start(kind, ["/usr/bin/python3", run, conf, path, f"{kind}-server"], port, env=self._environment)
+        port = _free_port()
+        path = self._write("proxy.conf", _PROXY_CONF.format(port=port, folder=self.folder, user=user))
+        self._start("proxy", ["/usr/bin/python3", run, conf, path, "proxy-server"], port, env=self._environment)
+        self.endpoint = f"http://127.0.0.1:{port}"
+
+    def _write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def _make_bucket(self):
+        status = self.request("PUT", f"/{self.bucket}")
+        if status != 200:
+            raise Unavailable(f"swift: making a bucket: HTTP {status}")
+
+
+SERVERS = {server.name: server for server in (VersityGw, SwiftS3)}
+
+
+def any_server():
+    """The first server that this machine can have, started; fails if there is none."""
+    reasons = []
+    for server in SERVERS.values():
+        try:
+            return server()
+        except Unavailable as why:
+            reasons.append(f"{server.name}: {why}")
+    raise AssertionError("; ".join(reasons))

@@ -1,0 +1,66 @@
+"""The S3 store against real servers that verify signatures."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.harness import s3_servers
+from tests.harness.daemon import BIN, Daemon
+from tests.harness.waiting import SLOWNESS
+
+_REAL_STORE = os.path.join(BIN, "tests", "logstores", "real_store")
+
+
+def _servers():
+    """One server is enough for every day; all of them with BOXKEEPER_FULL."""
+    return list(s3_servers.SERVERS) if os.environ.get("BOXKEEPER_FULL") else ["any"]
+
+
+def _started(name):
+    if name == "any":
+        return s3_servers.any_server()
+    try:
+        return s3_servers.SERVERS[name]()
+    except s3_servers.Unavailable as why:
+        pytest.skip(str(why))
+
+
+@pytest.mark.parametrize("name", _servers())
+def test_contract(name):
+    with _started(name) as server:
+        environment = {**server.environment(), "BOXKEEPER_STORE_URL": f"s3://{server.bucket}/a/prefix",
+                       "BOXKEEPER_STORE_ENDPOINT": server.endpoint}
+        done = subprocess.run([_REAL_STORE], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=300 * SLOWNESS, check=False)
+        assert done.returncode == 0, done.stdout[-8000:]
+
+
+def _connect(server, url, section, **variables):
+    """What `--check_config --connect` says about logs.url."""
+    config = {"logs": {"url": url, "s3": {"endpoint": server.endpoint, **section}}}
+    with Daemon(config, environment={**server.environment(), **variables}) as daemon:
+        done = daemon.run_once("--check_config", "--connect")
+        lines = [line for line in done.stdout.splitlines() if line.startswith("logs.url:")]
+        assert len(lines) == 1, done.stdout
+        return done.returncode, lines[0]
+
+
+def test_connect_says_what_to_fix():
+    with s3_servers.any_server() as server:
+        good = f"s3://{server.bucket}/x"
+        code, line = _connect(server, good, {})
+        assert line == "logs.url: good"
+        cases = [
+            (good, {}, {"AWS_SECRET_ACCESS_KEY": "another"}, "the secret key does not belong to the access key"),
+            (good, {}, {"AWS_ACCESS_KEY_ID": "NOBODY"}, "the access key is not known there"),
+            ("s3://no-such-bucket", {}, {}, "there is no bucket 'no-such-bucket' there: create it, or correct logs.url"),
+            (good, {"region": "eu-north-1"}, {}, f"set logs.s3.region: {server.region} (now eu-north-1)"),
+            (good, {"endpoint": "http://127.0.0.1:1"}, {}, "connect: Connection refused"),
+            (good, {"endpoint": "http://no-such-host.invalid"}, {}, "(see logs.s3.endpoint and logs.s3.region): resolve"),
+            (good, {}, {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no credentials: AWS_ACCESS_KEY_ID is not set"),
+        ]
+        for url, section, variables, expected in cases:
+            code, line = _connect(server, url, section, **variables)
+            assert code != 0 and expected in line, line
+            assert server.secret_key not in line
