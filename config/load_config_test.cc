@@ -114,8 +114,8 @@ TEST(LoadConfigTest, FiveMistakesGiveFiveMessagesWithLines) {
                   "duration such as 500ms, 5s, 2m or 1h, 0s to 1h",
                   "b.yaml:7: logs.max_bytes_per_task: '10G' is not a size; allowed: a size such as "
                   "64MiB or 10GiB, 0B to 16TiB",
-                  "b.yaml:8: logs.layout: 'fancy' is none of its values; allowed: plain or "
-                  "airflow"));
+                  "b.yaml:8: logs.layout: 'fancy' is none of its values; allowed: plain, "
+                  "airflow or metaflow"));
 }
 
 TEST(LoadConfigTest, EachMistakeIsFoundAtItsPlace) {

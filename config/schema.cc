@@ -54,7 +54,7 @@ constexpr SchemaKey kSchema[] = {
     Path("store.sqlite.path", "state.db", kRestart),
     Section("logs"),
     Text("logs.url", "", kRestart),
-    Choice("logs.layout", "plain", "plain airflow", kReload),
+    Choice("logs.layout", "plain", "plain airflow metaflow", kReload),
     Size("logs.max_bytes_per_task", "10GiB", "0B", "16TiB", kReload),
     Choice("logs.overflow", "drop_middle", "drop_middle block", kReload),
     Time("logs.flush_interval", "2s", "10ms", "1h", kReload),

@@ -256,7 +256,7 @@ bool ReadLog(ValueReader& reader, const Value& value, const std::string& path, S
   for (const Value::Entry& entry : value.entries) {
     const std::string key = Join(path, entry.key);
     if (entry.key == "layout") {
-      const auto layout = reader.Choice(entry.value, key, {"plain", "airflow"});
+      const auto layout = reader.Choice(entry.value, key, {"plain", "airflow", "metaflow"});
       if (layout.has_value()) spec->mutable_log()->set_layout(*layout);
       good = good && layout.has_value();
     } else if (entry.key == "path") {

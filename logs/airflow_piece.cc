@@ -44,7 +44,7 @@ class RenderedSource final : public PieceSource {
 }  // namespace
 
 absl::StatusOr<AirflowCut> CutPiece(SpoolReader& reader, const store::v1::LogCursor& from,
-                                    const AirflowRenderer::Input& input) {
+                                    const AirflowRenderer::Input& input, ResumableSha256* whole) {
   AirflowRenderer renderer(reader, from, input);
   Sha256 hash;
   std::string kept;
@@ -54,6 +54,7 @@ absl::StatusOr<AirflowCut> CutPiece(SpoolReader& reader, const store::v1::LogCur
     out.clear();
     ASSIGN_OR_RETURN(more, renderer.Step(out));
     hash.Update(out);
+    if (whole != nullptr) whole->Update(out);
     keep = keep && kept.size() + out.size() <= kKeepBytes;
     if (keep) {
       kept += out;

@@ -10,6 +10,7 @@
 #include "boxkeeper/store/v1/records.pb.h"
 #include "logs/layout_airflow.h"
 #include "logs/object_store.h"
+#include "logs/resumable_sha256.h"
 #include "logs/spool_reader.h"
 
 namespace boxkeeper::logs {
@@ -25,10 +26,11 @@ struct AirflowCut {
   std::shared_ptr<const std::string> content = {};
 };
 
-// Renders the next piece from `from` on and forgets it, but for its size and hash. Blocking, flat
-// memory.
+// Renders the next piece from `from` on and forgets it, but for its size and hash. `whole`, if not
+// null, takes its bytes too. Blocking, flat memory.
 absl::StatusOr<AirflowCut> CutPiece(SpoolReader& reader, const store::v1::LogCursor& from,
-                                    const AirflowRenderer::Input& input);
+                                    const AirflowRenderer::Input& input,
+                                    ResumableSha256* whole = nullptr);
 
 // What Piece::open needs: a source that gives `content`, or renders the piece again
 // (`input.exact_bytes` is set).

@@ -18,7 +18,6 @@ constexpr uint32_t kDirectoryMode = 0750;
 constexpr uint32_t kFileMode = 0640;
 constexpr char kTemporaryFolder[] = "/_boxkeeper/tmp";
 constexpr size_t kMaxKnownDirectories = 8192;
-constexpr size_t kMaxListed = 10'000;
 constexpr size_t kCopyBytes = 1024 * 1024;
 // What stored logs leave free on their disk, which by default is also the store's: more than the
 // store frees for itself when the disk is full (8 MiB). Else logs would take that too, and nothing

@@ -13,6 +13,8 @@ constexpr int64_t kStart = 1'767'225'600'000;
 
 class LogReaderTest : public testing::Test {
  protected:
+  explicit LogReaderTest(StoreKind kind = StoreKind::kFiles) : world_(kind) {}
+
   LogSource Spool() const {
     return {.spool = world_.writer.spool(), .stored = {.path = "dag/run/attempt=1.log"}};
   }
@@ -74,7 +76,20 @@ class LogReaderTest : public testing::Test {
   base::FakeClock clock_{context_};
   std::unique_ptr<FileStore> store_ =
       *FileStore::Create({world_.store_files, context_.get_executor()}, "file:///logs");
-  LogReader reader_{{world_.spool_files, *store_, context_.get_executor()}};
+  ObjectStore& files_store_ = *store_;
+  ObjectStore& used_ = world_.kind == StoreKind::kFiles ? files_store_ : world_.memory;
+  LogReader reader_{{world_.spool_files, used_, context_.get_executor()}};
+};
+
+struct StoredCase {
+  Layout layout;
+  StoreKind kind;
+};
+
+// Layouts that store the stream's bytes.
+class StoredStreamTest : public LogReaderTest, public testing::WithParamInterface<StoredCase> {
+ protected:
+  StoredStreamTest() : LogReaderTest(GetParam().kind) {}
 };
 
 TEST_F(LogReaderTest, FollowsALiveStreamFromAnyOffset) {
@@ -152,11 +167,11 @@ TEST_F(LogReaderTest, TailsAcrossBlocksAndHoles) {
   EXPECT_EQ(Tail(Spool(), 1), 300'003u);
 }
 
-TEST_F(LogReaderTest, AfterTheSpoolIsGoneThePlainStoreHasTheSameBytes) {
+TEST_P(StoredStreamTest, AfterTheSpoolIsGoneTheStoreHasTheSameBytes) {
   std::string text;
   for (int i = 0; i < 200; ++i) text += absl::StrCat("line ", i, "\n");
   world_.writer.Write(Stream::kStdout, text, kStart);
-  const LogSource stored = Stored(Layout::kPlain);
+  const LogSource stored = Stored(GetParam().layout);
   for (const size_t max : {7u, 1000u, 100'000u}) EXPECT_EQ(ReadAll(stored, max), text);
   LogSource empty = stored;
   empty.final_size = 0;
@@ -166,16 +181,35 @@ TEST_F(LogReaderTest, AfterTheSpoolIsGoneThePlainStoreHasTheSameBytes) {
   EXPECT_EQ(Tail(stored, 1000), 0u);
 }
 
-TEST_F(LogReaderTest, TheStoredPlainLogTellsItsGapAtTheSameOffsets) {
+TEST_P(StoredStreamTest, TheStoredLogTellsItsGapAtTheSameOffsets) {
   world_.writer.Write(Stream::kStdout, "one\n23456789\nend\n", kStart);
   world_.writer.Drop(Stream::kStdout, 6, 10);
   EXPECT_EQ(ReadAll(EndedSpool(), 100), "one\n23<4>89\nend\n");
-  const LogSource stored = Stored(Layout::kPlain);
+  const LogSource stored = Stored(GetParam().layout);
   for (const size_t max : {1u, 3u, 100u}) EXPECT_EQ(ReadAll(stored, max), "one\n23<4>89\nend\n");
   EXPECT_EQ(Read(stored, 8).dropped_bytes, 2u);
   EXPECT_EQ(Read(stored, 10).data, "89\nend\n");
   EXPECT_EQ(Tail(stored, 1), 13u);
   EXPECT_EQ(Tail(stored, 2), 4u);
+}
+
+// Pieces come in many sizes while the task runs: no seam shows.
+TEST_P(StoredStreamTest, WhatWasStoredLiveReadsAsOneStream) {
+  std::string text;
+  {
+    ShippingDaemon daemon(world_);
+    daemon.shipper().Track(world_.Job(GetParam().layout));
+    for (int i = 0; i < 30; ++i) {
+      const std::string more(static_cast<size_t>(1 + i * 37 % 500),
+                             static_cast<char>('a' + i % 26));
+      text += more + "\n";
+      world_.writer.Write(Stream::kStdout, more + "\n", kStart);
+      daemon.clock().Advance(std::chrono::seconds(31));
+    }
+  }
+  const LogSource stored = Stored(GetParam().layout);
+  for (const size_t max : {1u, 64u, 100'000u}) EXPECT_EQ(ReadAll(stored, max), text);
+  EXPECT_EQ(Tail(stored, 3), text.size() - 500 - 37 - 74 - 3);
 }
 
 TEST_F(LogReaderTest, AfterTheSpoolIsGoneTheAirflowStoreHasTheText) {
@@ -214,6 +248,17 @@ TEST_F(LogReaderTest, ReadingOnInAnAirflowLogCostsWhatItReads) {
   // 200 pieces, 40 reads: not 200 pieces for each read.
   EXPECT_LE(opens, 1'000);
 }
+
+INSTANTIATE_TEST_SUITE_P(, StoredStreamTest,
+                         testing::Values(StoredCase{Layout::kPlain, StoreKind::kFiles},
+                                         StoredCase{Layout::kPlain, StoreKind::kPieces},
+                                         StoredCase{Layout::kMetaflow, StoreKind::kFiles},
+                                         StoredCase{Layout::kMetaflow, StoreKind::kPieces}),
+                         [](const auto& info) {
+                           const bool files = info.param.kind == StoreKind::kFiles;
+                           return std::string(LayoutName(info.param.layout)) +
+                                  (files ? "OnFiles" : "InPieces");
+                         });
 
 }  // namespace
 }  // namespace boxkeeper::logs

@@ -13,10 +13,12 @@
 #include "base/status_macros.h"
 #include "base/task_group.h"
 #include "logs/airflow_piece.h"
+#include "logs/exit_record.h"
 #include "logs/log_path.h"
 #include "logs/run_on.h"
 #include "logs/sha256.h"
 #include "logs/ship_airflow.h"
+#include "logs/ship_pieces.h"
 #include "logs/ship_plain.h"
 #include "logs/spool_reader.h"
 #include "logs/spool_redactor.h"
@@ -198,10 +200,12 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       if (!log->end && !FlushIsDue(*log)) co_return absl::OkStatus();
     }
     absl::Status shipped;
-    if (log->job.layout == Layout::kPlain) {
+    if (log->job.layout == Layout::kAirflow) {
+      shipped = co_await ShipAirflow(deps_, log, kTurnBytes, log->flush_bytes, turn);
+    } else if (real_.store.can_append()) {
       shipped = co_await ShipPlain(deps_, log, kTurnBytes, turn);
     } else {
-      shipped = co_await ShipAirflow(deps_, log, kTurnBytes, log->flush_bytes, turn);
+      shipped = co_await ShipPieces(deps_, log, kTurnBytes, turn);
     }
     CO_RETURN_IF_ERROR(shipped);
     Flushed(*log, turn);
@@ -235,7 +239,8 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
 
   bool FlushIsDue(const TrackedLog& log) const {
     if (log.backlog == 0) return false;
-    return log.backlog >= log.flush_bytes ||
+    const bool copies = log.job.layout == Layout::kMetaflow && !real_.store.can_append();
+    return log.backlog >= (copies ? GrowingFlushBytes(log) : log.flush_bytes) ||
            real_.clock.Boot() >= log.last_flush + log.flush_interval;
   }
 
@@ -277,9 +282,9 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
 
   asio::awaitable<absl::Status> PutExitRecord(TrackedLog& log) {
     if (log.exit_record_stored || !log.end->exit_record) co_return absl::OkStatus();
-    auto print = [name = ExitRecordName(log.job.task),
-                  text_of = log.end->exit_record]() -> absl::StatusOr<Piece> {
-      auto text = std::make_shared<const std::string>(text_of());
+    auto print = [name = ExitRecordName(log.job.task), text_of = log.end->exit_record,
+                  facts = StoredFacts(log, real_.store.can_append())]() -> absl::StatusOr<Piece> {
+      auto text = std::make_shared<const std::string>(CompleteExitRecord(text_of(), facts));
       return Piece{.name = name,
                    .size = text->size(),
                    .sha256 = Sha256::Of(*text),

@@ -54,8 +54,8 @@ struct LogEnd {
   uint64_t stdout_bytes = 0;
   uint64_t stderr_bytes = 0;
   uint64_t dropped_bytes = 0;
-  // Gives the JSON text for <base>/_boxkeeper/<task id>/exit.json. Called on the pool, once. Null,
-  // or an empty text: none is written.
+  // Gives the JSON object for <base>/_boxkeeper/<task id>/exit.json, which is completed by what
+  // was stored (exit_record.h). Called on the pool, once. Null, or an empty text: none is written.
   std::function<std::string()> exit_record = {};
 };
 
@@ -63,7 +63,7 @@ struct LogEnd {
 struct ShipperStatus {
   uint64_t stored_bytes =
       0;                   // spool bytes that reached the store since the start, confirmed or not
-  uint64_t pieces = 0;     // stored whole (airflow)
+  uint64_t pieces = 0;     // stored whole: all but plain and metaflow where the store can append
   uint64_t completed = 0;  // logs
   uint64_t store_failures = 0;  // failed calls of the store
   uint64_t redacted = 0;        // occurrences overwritten in what was stored

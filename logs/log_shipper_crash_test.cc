@@ -2,10 +2,13 @@
 // nothing doubled (I8).
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
 #include <functional>
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "logs/log_path.h"
+#include "logs/sha256.h"
 #include "logs/testing/airflow_reader.h"
 #include "logs/testing/shipping_world.h"
 
@@ -76,11 +79,7 @@ bool Play(ShippingWorld& world, const Script& script, int die_at) {
       return died;
     }
     died = true;
-    world.store_files.KillProcess();
-    if (script.lose_power) {
-      auto rng = base::MakeSeededRng(static_cast<uint64_t>(die_at));
-      world.store_files.Crash(*rng);
-    }
+    world.Crash(script.lose_power, static_cast<uint64_t>(die_at));
   }
   ADD_FAILURE() << "never completed";
   return false;
@@ -92,10 +91,7 @@ std::string Spooled(ShippingWorld& world, Stream stream) {
 
 void ExpectPlainComplete(ShippingWorld& world) {
   for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
-    const auto stored = world.store_files.Content(
-        absl::StrCat("/logs/dag/run/attempt=1.log/", std::string(StreamName(stream))));
-    ASSERT_TRUE(stored.ok());
-    ASSERT_EQ(*stored, Spooled(world, stream));
+    ASSERT_EQ(world.StoredStream(stream), Spooled(world, stream));
   }
 }
 
@@ -117,40 +113,87 @@ void ExpectAirflowComplete(ShippingWorld& world) {
 
 // A piece that was cut twice has the same bytes.
 void ExpectRepeatsAreEqual(const ShippingWorld& world) {
-  std::map<int64_t, std::string> hashes;
+  std::map<std::pair<std::string, int64_t>, std::string> hashes;
   for (const store::v1::LogRecord& record : world.journal.records) {
-    if (record.complete()) continue;
-    auto [known, fresh] = hashes.try_emplace(record.piece(), record.sha256());
+    if (record.complete() || record.dropped()) continue;
+    auto [known, fresh] = hashes.try_emplace({record.stream(), record.piece()}, record.sha256());
     ASSERT_EQ(known->second, record.sha256()) << record.piece();
   }
 }
 
-class LogShipperCrashTest : public testing::TestWithParam<bool> {};
+// The exit record tells the sum of what is stored.
+void ExpectSumsInExitRecord(ShippingWorld& world, Layout layout) {
+  const std::vector<std::string> records =
+      world.Objects("_boxkeeper/" + world.task.ToString() + "/");
+  ASSERT_EQ(records.size(), 1u);
+  const auto parsed = boost::json::parse(records[0]);
+  const boost::json::object& stored = parsed.at("stored").as_object();
+  ASSERT_EQ(stored.at("layout").as_string(), std::string(LayoutName(layout)));
+  for (const Stream stream : {Stream::kStdout, Stream::kStderr}) {
+    const auto& facts = stored.at(std::string(StreamName(stream))).as_object();
+    ASSERT_EQ(facts.at("raw_bytes").as_int64(), static_cast<int64_t>(world.writer.size(stream)));
+    if (layout == Layout::kAirflow) continue;
+    const std::string content = world.StoredStream(stream);
+    ASSERT_EQ(facts.at("stored_bytes").as_int64(), static_cast<int64_t>(content.size()));
+    ASSERT_EQ(facts.at("sha256").as_string(), Hex(Sha256::Of(content)));
+    const auto objects = world.Objects(PlainObjectName(world.Job(layout).path, stream));
+    ASSERT_EQ(facts.at("pieces").as_int64(), static_cast<int64_t>(objects.size()));
+  }
+  if (layout != Layout::kAirflow) return;
+  std::string content;
+  for (const std::string& piece : world.Objects(world.Job(layout).path + ".")) content += piece;
+  const auto& merged = stored.at("merged").as_object();
+  ASSERT_EQ(merged.at("stored_bytes").as_int64(), static_cast<int64_t>(content.size()));
+  ASSERT_EQ(merged.at("sha256").as_string(), Hex(Sha256::Of(content)));
+}
 
-TEST_P(LogShipperCrashTest, PlainBytesAreEqualWhereverTheDaemonDies) {
-  const Script script{.layout = Layout::kPlain, .phases = ChattyTask(), .lose_power = GetParam()};
+struct CrashCase {
+  Layout layout;
+  StoreKind store;
+  bool lose_power;
+};
+
+std::string NameOf(const testing::TestParamInfo<CrashCase>& info) {
+  std::string name(LayoutName(info.param.layout));
+  name += info.param.store == StoreKind::kFiles ? "OnFiles" : "InPieces";
+  return name + (info.param.lose_power ? "WithPowerLoss" : "");
+}
+
+class LogShipperCrashTest : public testing::TestWithParam<CrashCase> {};
+
+class PlainCrashTest : public LogShipperCrashTest {};
+
+TEST_P(PlainCrashTest, BytesAreEqualWhereverTheDaemonDies) {
+  const auto [layout, store, lose_power] = GetParam();
+  const Script script{.layout = layout, .phases = ChattyTask(), .lose_power = lose_power};
   int die_at = 0;
   for (bool died = true; died && !HasFatalFailure(); ++die_at) {
-    ShippingWorld world;
+    ShippingWorld world(store);
     died = Play(world, script, die_at);
     ExpectPlainComplete(world);
+    ExpectSumsInExitRecord(world, layout);
+    ExpectRepeatsAreEqual(world);
   }
   EXPECT_GT(die_at, 20);
 }
 
-TEST_P(LogShipperCrashTest, AirflowShowsEachLineOnceWhereverTheDaemonDies) {
-  const Script script{.layout = Layout::kAirflow, .phases = ChattyTask(), .lose_power = GetParam()};
+class AirflowCrashTest : public LogShipperCrashTest {};
+
+TEST_P(AirflowCrashTest, EachLineIsShownOnceWhereverTheDaemonDies) {
+  const auto [layout, store, lose_power] = GetParam();
+  const Script script{.layout = layout, .phases = ChattyTask(), .lose_power = lose_power};
   int die_at = 0;
   for (bool died = true; died && !HasFatalFailure(); ++die_at) {
-    ShippingWorld world;
+    ShippingWorld world(store);
     died = Play(world, script, die_at);
     ExpectAirflowComplete(world);
+    ExpectSumsInExitRecord(world, layout);
     ExpectRepeatsAreEqual(world);
   }
   EXPECT_GT(die_at, 40);
 }
 
-TEST_P(LogShipperCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {
+TEST_P(PlainCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {
   Phases phases;
   phases.push_back([](SpoolWriter& w) { w.Write(Stream::kStdout, std::string(100, 'a'), kStart); });
   phases.push_back([](SpoolWriter& w) {
@@ -162,20 +205,33 @@ TEST_P(LogShipperCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {
     w.Write(Stream::kStdout, std::string(50, 'c'), kStart);
     w.Drop(Stream::kStdout, 120, 380);
   });
-  const Script script{.layout = Layout::kPlain, .phases = phases, .lose_power = GetParam()};
+  const auto [layout, store, lose_power] = GetParam();
+  const Script script{.layout = layout, .phases = phases, .lose_power = lose_power};
   const std::string expected = std::string(100, 'a') + std::string(20, 'b') +
                                "\n[boxkeeper: dropped 260 bytes]\n" + std::string(20, 'b') +
                                std::string(50, 'c');
   int die_at = 0;
   for (bool died = true; died && !HasFatalFailure(); ++die_at) {
-    ShippingWorld world;
+    ShippingWorld world(store);
     died = Play(world, script, die_at);
-    ASSERT_EQ(*world.store_files.Content("/logs/dag/run/attempt=1.log/stdout"), expected) << die_at;
+    ASSERT_EQ(world.StoredStream(Stream::kStdout), expected) << die_at;
+    ExpectSumsInExitRecord(world, layout);
   }
   EXPECT_GT(die_at, 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(PowerLoss, LogShipperCrashTest, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(, PlainCrashTest,
+                         testing::Values(CrashCase{Layout::kPlain, StoreKind::kFiles, false},
+                                         CrashCase{Layout::kPlain, StoreKind::kFiles, true},
+                                         CrashCase{Layout::kPlain, StoreKind::kPieces, false},
+                                         CrashCase{Layout::kMetaflow, StoreKind::kFiles, true},
+                                         CrashCase{Layout::kMetaflow, StoreKind::kPieces, false}),
+                         NameOf);
+INSTANTIATE_TEST_SUITE_P(, AirflowCrashTest,
+                         testing::Values(CrashCase{Layout::kAirflow, StoreKind::kFiles, false},
+                                         CrashCase{Layout::kAirflow, StoreKind::kFiles, true},
+                                         CrashCase{Layout::kAirflow, StoreKind::kPieces, false}),
+                         NameOf);
 
 }  // namespace
 }  // namespace boxkeeper::logs

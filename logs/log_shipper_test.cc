@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "logs/testing/airflow_reader.h"
 #include "logs/testing/run_awaitable.h"
@@ -81,8 +83,10 @@ TEST(LogShipperTest, TheEndShipsTheRestAtOnceAndIsToldOnce) {
   EXPECT_EQ(daemon.completed(), 1);
   EXPECT_EQ(StoredStdout(world), "out");
   EXPECT_EQ(*world.store_files.Content("/logs/dag/run/attempt=1.log/stderr"), "err");
-  EXPECT_EQ(*world.store_files.Content("/logs/_boxkeeper/" + world.task.ToString() + "/exit.json"),
-            "{\"exit_code\":0}");
+  const std::vector<std::string> exit_records =
+      world.Objects("_boxkeeper/" + world.task.ToString() + "/");
+  ASSERT_EQ(exit_records.size(), 1u);
+  EXPECT_EQ(boost::json::parse(exit_records[0]).at("exit_code").as_int64(), 0);
   EXPECT_TRUE(world.journal.records.back().complete());
   EXPECT_EQ(daemon.shipper().status().tracked, 0u);
   EXPECT_EQ(daemon.shipper().status().completed, 1u);
@@ -114,14 +118,24 @@ TEST(LogShipperTest, ACompleteLogIsToldAgainAfterARestart) {
   EXPECT_EQ(daemon.store().changes, 0);
 }
 
+struct Where {
+  Layout layout;
+  StoreKind store;
+};
+constexpr Where kEverywhere[] = {
+    {Layout::kPlain, StoreKind::kFiles},    {Layout::kPlain, StoreKind::kPieces},
+    {Layout::kMetaflow, StoreKind::kFiles}, {Layout::kMetaflow, StoreKind::kPieces},
+    {Layout::kAirflow, StoreKind::kFiles},  {Layout::kAirflow, StoreKind::kPieces}};
+
 TEST(LogShipperTest, AStoreThatIsDownOnlyDelaysTheLog) {
-  for (const Layout layout : {Layout::kPlain, Layout::kAirflow}) {
-    ShippingWorld world;
+  for (const auto& [layout, store] : kEverywhere) {
+    ShippingWorld world(store);
     ShippingDaemon daemon(world);
     daemon.store().failure = absl::UnavailableError("503");
     daemon.shipper().Track(world.Job(layout));
     world.writer.Write(Stream::kStdout, "hello\n", kStart);
     daemon.clock().Advance(seconds(5));
+    world.writer.Write(Stream::kStdout, "world\n", kStart + 5000);
     daemon.shipper().NoteEnd(world.task, world.End());
     daemon.clock().Advance(std::chrono::hours(1));
     EXPECT_EQ(daemon.completed(), 0);
@@ -135,8 +149,145 @@ TEST(LogShipperTest, AStoreThatIsDownOnlyDelaysTheLog) {
     daemon.clock().Advance(seconds(61));
     EXPECT_EQ(daemon.completed(), 1);
     EXPECT_EQ(daemon.shipper().status().failing, 0u);
-    if (layout == Layout::kPlain) EXPECT_EQ(StoredStdout(world), "hello\n");
-    if (layout == Layout::kAirflow) EXPECT_EQ(Events(world), std::vector<std::string>{"hello"});
+    if (layout == Layout::kAirflow) {
+      EXPECT_EQ(Events(world), (std::vector<std::string>{"hello", "world"}));
+    } else {
+      EXPECT_EQ(world.StoredStream(Stream::kStdout), "hello\nworld\n");
+    }
+  }
+}
+
+// Whatever call fails, before its effect or after it (the answer is lost): the bytes are the same.
+TEST(LogShipperTest, OneFailedCallChangesNothing) {
+  for (const Layout layout : {Layout::kPlain, Layout::kMetaflow}) {
+    for (const bool after_commit : {false, true}) {
+      for (int n = 0; n < 12; ++n) {
+        ShippingWorld world(StoreKind::kPieces);
+        world.memory.FailChange(n, absl::UnavailableError("reset"), after_commit);
+        ShippingDaemon daemon(world);
+        daemon.shipper().Track(world.Job(layout));
+        for (int i = 0; i < 6; ++i) {
+          world.writer.Write(Stream::kStdout, absl::StrCat("line ", i, "\n"), kStart);
+          daemon.clock().Advance(seconds(31));
+        }
+        daemon.shipper().NoteEnd(world.task, world.End());
+        daemon.clock().Advance(seconds(5));
+        EXPECT_EQ(daemon.completed(), 1);
+        EXPECT_EQ(world.StoredStream(Stream::kStdout),
+                  "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n");
+      }
+    }
+  }
+}
+
+TEST(LogShipperTest, PiecesAreNamedByTheirPlace) {
+  ShippingWorld world(StoreKind::kPieces);
+  ShippingDaemon daemon(world);
+  daemon.shipper().Track(world.Job(Layout::kPlain));
+  world.writer.Write(Stream::kStdout, "0123456789", kStart);
+  daemon.clock().Advance(seconds(1));
+  world.writer.Write(Stream::kStdout, std::string(80, 'x') + "abc", kStart);
+  world.writer.Drop(Stream::kStdout, 5, 90);
+  daemon.shipper().NoteEnd(world.task, world.End());
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(world.memory.Names(),
+            (std::vector<std::string>{"_boxkeeper/" + world.task.ToString() + "/exit.json",
+                                      "dag/run/attempt=1.log/stdout.0000000000000000",
+                                      "dag/run/attempt=1.log/stdout.0000000000000010"}));
+  EXPECT_EQ(world.StoredStream(Stream::kStdout), "0123456789\n[boxkeeper: dropped 80 bytes]\nabc");
+  EXPECT_EQ(daemon.shipper().status().pieces, 2u);
+}
+
+TEST(LogShipperTest, PiecesOfAnEarlierTaskDoNotMixWithNewOnes) {
+  ShippingWorld world(StoreKind::kPieces);
+  {
+    ShippingDaemon daemon(world, std::nullopt, {.flush_bytes = 1, .flush_bytes_max = 1});
+    daemon.shipper().Track(world.Job(Layout::kPlain));
+    for (int i = 0; i < 5; ++i) {
+      world.writer.Write(Stream::kStdout, "earlier", kStart);
+      daemon.clock().Advance(seconds(31));
+    }
+    EXPECT_EQ(world.memory.Names().size(), 5u);
+  }
+  SpoolWriter later(world.spool_files, "/spool/later");
+  later.Write(Stream::kStdout, "new", kStart);
+  ShipJob job = world.Job(Layout::kPlain);
+  job.resume.clear();
+  job.generation = 43;
+  job.spool = later.spool();
+  ShippingDaemon daemon(world);
+  daemon.shipper().Track(job);
+  daemon.shipper().NoteEnd(world.task, {.stdout_bytes = 3});
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(world.StoredStream(Stream::kStdout), "new");
+}
+
+// Metaflow reads what is behind the place it has reached: what it saw must stay.
+TEST(LogShipperTest, AMetaflowObjectOnlyGrows) {
+  for (const StoreKind store : {StoreKind::kFiles, StoreKind::kPieces}) {
+    ShippingWorld world(store);
+    ShippingDaemon daemon(world);
+    daemon.shipper().Track(world.Job(Layout::kMetaflow));
+    std::string seen;
+    std::string spooled;
+    for (int i = 0; i < 40; ++i) {
+      const std::string line =
+          absl::StrCat("[MFLOG|0|line ", i, "]", std::string(i * 20, 'x'), "\n");
+      spooled += line;
+      world.writer.Write(Stream::kStdout, line, kStart);
+      daemon.clock().Advance(seconds(i % 2 == 0 ? 1 : 40));
+      const std::string now = world.StoredStream(Stream::kStdout);
+      EXPECT_TRUE(now.starts_with(seen));
+      EXPECT_TRUE(spooled.starts_with(now));
+      if (i % 2 == 1) EXPECT_EQ(now, spooled);
+      seen = now;
+    }
+    EXPECT_EQ(world.Objects("dag/run/attempt=1.log/stdout").size(), 1u);
+    daemon.shipper().NoteEnd(world.task, world.End());
+    daemon.clock().RunUntilIdle();
+    EXPECT_EQ(world.StoredStream(Stream::kStdout), spooled);
+  }
+}
+
+// A growing object is copied by the store with each extension: that must not add up.
+TEST(LogShipperTest, ExtendingCopiesNotMuchMoreThanThereIs) {
+  ShippingWorld world(StoreKind::kPieces);
+  ShippingDaemon daemon(world, std::nullopt, {.flush_bytes = 1000, .flush_bytes_max = 1000});
+  daemon.shipper().Track(world.Job(Layout::kMetaflow));
+  for (int i = 0; i < 200; ++i) {
+    world.writer.Write(Stream::kStdout, std::string(1000, 'x'), kStart);
+    daemon.clock().Advance(milliseconds(100));
+  }
+  daemon.shipper().NoteEnd(world.task, world.End());
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(world.StoredStream(Stream::kStdout).size(), 200'000u);
+  EXPECT_LE(daemon.store().changes, 40);
+}
+
+// The cut of a dead daemon cannot be made again, but the store has it: nobody sees it change.
+TEST(LogShipperTest, WhatIsStoredAlreadyIsNotCutAnew) {
+  for (const Layout layout : {Layout::kPlain, Layout::kMetaflow}) {
+    ShippingWorld world(StoreKind::kPieces);
+    int steps = 0;
+    for (bool stored = false; !stored && steps < 10; ++steps) {
+      world.journal.records.clear();
+      ShippingDaemon daemon(world, steps);
+      daemon.shipper().Track(world.Job(layout));
+      if (world.writer.size(Stream::kStdout) == 0) {
+        world.writer.Write(Stream::kStdout, "0123456789", kStart);
+      }
+      daemon.clock().Advance(seconds(1));
+      stored = !world.memory.Names().empty();
+      ASSERT_TRUE(daemon.dead());
+    }
+    world.writer.Drop(Stream::kStdout, 2, 8);
+    world.writer.Write(Stream::kStdout, "abc", kStart);
+    ShippingDaemon daemon(world);
+    daemon.shipper().Track(world.Job(layout));
+    daemon.shipper().NoteEnd(world.task, world.End());
+    daemon.clock().RunUntilIdle();
+    EXPECT_EQ(daemon.completed(), 1);
+    EXPECT_EQ(world.StoredStream(Stream::kStdout), "0123456789abc");
   }
 }
 

@@ -41,6 +41,9 @@ struct Piece {
 // kNotFound only from Read.
 class ObjectStore {
  public:
+  // List gives no more.
+  static constexpr size_t kMaxListed = 10'000;
+
   virtual ~ObjectStore() = default;
 
   // For messages: the base URL without credentials.
@@ -78,8 +81,7 @@ class ObjectStore {
   virtual boost::asio::awaitable<absl::StatusOr<std::string>> Read(std::string name,
                                                                    uint64_t offset,
                                                                    size_t max_bytes) = 0;
-  // Names of the objects whose name starts with `prefix`, sorted bytewise. At most 10 000: for the
-  // pieces of one log.
+  // Names of the objects whose name starts with `prefix`, sorted bytewise; the first kMaxListed.
   virtual boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> List(
       std::string prefix) = 0;
 

@@ -46,7 +46,6 @@ class AirflowTurn {
         base::LogWarning("log piece cannot be repeated, cutting it anew",
                          {{"task_id", log_.job.task.ToString()}, {"piece", progress_.piece}});
         progress_.cut.reset();
-        progress_.bytes.reset();
         all_rendered = false;
         continue;
       }
@@ -61,7 +60,8 @@ class AirflowTurn {
 
  private:
   uint64_t CutBytes() const {
-    return static_cast<uint64_t>(progress_.cut->to() - progress_.cut->from());
+    const store::v1::LogRecord& record = progress_.cut->record;
+    return static_cast<uint64_t>(record.to() - record.from());
   }
 
   AirflowRenderer::Input Input() const {
@@ -81,9 +81,10 @@ class AirflowTurn {
     AirflowRenderer::Input input = Input();
     input.now_ms = absl::ToUnixMillis(deps_.clock.Now());
     ended_when_cut_ = log_.end.has_value();
-    auto render = [reader = Reader(), from = progress_.cursor,
-                   input]() mutable -> absl::StatusOr<AirflowCut> {
-      ASSIGN_OR_RETURN(AirflowCut cut, CutPiece(reader, from, input));
+    auto hash = std::make_shared<StoredHash>(progress_.hash);
+    auto render = [reader = Reader(), from = progress_.cursor, input,
+                   hash]() mutable -> absl::StatusOr<AirflowCut> {
+      ASSIGN_OR_RETURN(AirflowCut cut, CutPiece(reader, from, input, *hash ? &**hash : nullptr));
       if (cut.size > 0) RETURN_IF_ERROR(reader.Sync());
       return cut;
     };
@@ -103,46 +104,50 @@ class AirflowTurn {
     record.set_sha256(cut->sha256);
     *record.mutable_cursor_from() = progress_.cursor;
     *record.mutable_cursor_to() = cut->to;
+    if (progress_.hash) record.set_hash_state_from(progress_.hash->State());
+    if (*hash) record.set_hash_state_to((*hash)->State());
     absl::Status journalled = co_await deps_.journal.Record(record);
     CO_RETURN_IF_ERROR(journalled);
     base::Failpoint("piece.cut");
-    progress_.cut = std::make_unique<store::v1::LogRecord>(std::move(record));
-    progress_.bytes = std::move(cut->content);
+    progress_.cut = std::make_unique<PendingCut>(PendingCut{record, std::move(cut->content)});
     co_return cut->all_rendered;
   }
 
   asio::awaitable<absl::Status> Put() {
-    const store::v1::LogRecord& cut = *progress_.cut;
+    const store::v1::LogRecord& cut = progress_.cut->record;
     AirflowRenderer::Input input = Input();
     input.exact_bytes = CutBytes();
     Piece piece{.name = AirflowPieceName(log_.job.path, log_.job.generation, progress_.piece),
                 .size = CutBytes(),
                 .sha256 = cut.sha256()};
-    piece.open = PieceOpener(Reader(), cut.cursor_from(), input, progress_.bytes);
+    piece.open = PieceOpener(Reader(), cut.cursor_from(), input, progress_.cut->bytes);
     base::Failpoint("piece.before_put");
     absl::Status put = co_await deps_.store.Put(std::move(piece));
     base::Failpoint("piece.after_put");
+    // Many logs may wait for a store that is down; their bytes are in the spool.
+    if (!put.ok()) progress_.cut->bytes.reset();
     // The renderer says so when bytes of the piece were dropped meanwhile.
     if (absl::IsAborted(put)) put = absl::DataLossError(std::string(put.message()));
     co_return put;
   }
 
   asio::awaitable<absl::Status> Confirm() {
-    store::v1::LogRecord record = *progress_.cut;
+    store::v1::LogRecord record = progress_.cut->record;
     record.set_confirmed(true);
-    absl::Status journalled = co_await deps_.journal.Record(std::move(record));
+    record.clear_hash_state_from();
+    absl::Status journalled = co_await deps_.journal.Record(record);
     CO_RETURN_IF_ERROR(journalled);
     base::Failpoint("piece.confirmed");
-    const store::v1::LogCursor& from = progress_.cut->cursor_from();
-    const store::v1::LogCursor& to = progress_.cut->cursor_to();
+    const store::v1::LogCursor& from = record.cursor_from();
+    const store::v1::LogCursor& to = record.cursor_to();
     turn_.stored_bytes += static_cast<uint64_t>(to.stdout_line() - from.stdout_line() +
                                                 to.stderr_line() - from.stderr_line());
     ++turn_.pieces;
-    progress_.rendered = static_cast<uint64_t>(progress_.cut->to());
+    progress_.rendered = static_cast<uint64_t>(record.to());
+    progress_.hash = ResumableSha256::FromState(record.hash_state_to());
     progress_.cursor = to;
     ++progress_.piece;
     progress_.cut.reset();
-    progress_.bytes.reset();
     co_return absl::OkStatus();
   }
 

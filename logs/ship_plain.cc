@@ -70,11 +70,17 @@ class PlainTurn {
       absl::Status marked = co_await deps_.store.WriteAt(name_, gap.from, PlainMarker(gap));
       CO_RETURN_IF_ERROR(marked);
       progress_.position = gap.to;
+      if (progress_.hash) progress_.hash->Update(PlainMarker(gap));
       co_return true;
     }
+    auto hash = std::make_shared<StoredHash>(progress_.hash);
     auto read = [files = &deps_.files, spool = log_.job.spool, redactor = log_.job.redactor,
-                 stream = stream_, position = progress_.position, final_size = final_size_] {
-      return SpoolReader(*files, spool, redactor).ReadAt(stream, position, kReadBytes, final_size);
+                 stream = stream_, position = progress_.position, final_size = final_size_,
+                 hash]() -> absl::StatusOr<SpoolSlice> {
+      SpoolReader reader(*files, spool, redactor);
+      ASSIGN_OR_RETURN(SpoolSlice slice, reader.ReadAt(stream, position, kReadBytes, final_size));
+      if (*hash) (*hash)->Update(slice.data);
+      return slice;
     };
     auto slice = co_await RunOn(deps_.pool, std::move(read));
     CO_RETURN_IF_ERROR(slice.status());
@@ -98,6 +104,7 @@ class PlainTurn {
     CO_RETURN_IF_ERROR(written);
     base::Failpoint("log.after_write");
     progress_.position += size;
+    progress_.hash = *hash;
     turn_.stored_bytes += size;
     co_return true;
   }
@@ -120,8 +127,8 @@ class PlainTurn {
     record.set_dropped(true);
     absl::Status journalled = co_await deps_.journal.Record(std::move(record));
     CO_RETURN_IF_ERROR(journalled);
+    if (progress_.position != gap.from) progress_.GoTo(gap.from, std::nullopt);
     progress_.gap = gap;
-    progress_.position = gap.from;
     co_return absl::OkStatus();
   }
 
@@ -137,23 +144,23 @@ class PlainTurn {
     record.set_stream(std::string(StreamName(stream_)));
     record.set_to(static_cast<int64_t>(progress_.position));
     record.set_confirmed(true);
-    const uint64_t position = progress_.position;
+    if (progress_.hash) record.set_hash_state_to(progress_.hash->State());
     absl::Status journalled = co_await deps_.journal.Record(std::move(record));
     CO_RETURN_IF_ERROR(journalled);
-    progress_.confirmed = position;
+    progress_.confirmed = progress_.position;
+    progress_.confirmed_hash = progress_.hash;
     co_return absl::OkStatus();
   }
 
   // After a failed Sync nobody knows what is durable: go back to what was confirmed.
   void StartAgain(const absl::Status& status) {
-    progress_.position = progress_.confirmed;
+    progress_.GoTo(progress_.confirmed, progress_.confirmed_hash);
     if (absl::IsOutOfRange(status)) StartAnew();
   }
 
   // Somebody cut or removed the object under us.
   void StartAnew() {
-    progress_.position = 0;
-    progress_.confirmed = 0;
+    progress_.GoTo(0, EmptyHash());
     progress_.gap = {};
   }
 

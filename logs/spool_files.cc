@@ -13,12 +13,21 @@ std::optional<Stream> ParseStream(std::string_view name) {
 }
 
 std::string_view LayoutName(Layout layout) {
-  return layout == Layout::kPlain ? "plain" : "airflow";
+  switch (layout) {
+    case Layout::kPlain:
+      return "plain";
+    case Layout::kAirflow:
+      return "airflow";
+    case Layout::kMetaflow:
+      return "metaflow";
+  }
+  return "";
 }
 
 std::optional<Layout> ParseLayout(std::string_view name) {
   if (name == "plain") return Layout::kPlain;
   if (name == "airflow") return Layout::kAirflow;
+  if (name == "metaflow") return Layout::kMetaflow;
   return std::nullopt;
 }
 

@@ -16,9 +16,9 @@ enum class Stream { kStdout, kStderr };
 std::string_view StreamName(Stream stream);
 std::optional<Stream> ParseStream(std::string_view name);
 
-enum class Layout { kPlain, kAirflow };
+enum class Layout { kPlain, kAirflow, kMetaflow };
 
-// "plain" or "airflow".
+// "plain", "airflow" or "metaflow".
 std::string_view LayoutName(Layout layout);
 std::optional<Layout> ParseLayout(std::string_view name);
 

@@ -9,6 +9,7 @@
 #include "logs/layout_airflow.h"
 #include "logs/layout_plain.h"
 #include "logs/log_path.h"
+#include "logs/piece_list.h"
 #include "logs/tail_finder.h"
 
 namespace boxkeeper::logs {
@@ -18,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr size_t kMaxPlaces = 64;
+constexpr size_t kMaxPieceLists = 8;
 constexpr size_t kReadBytes = 256 * 1024;
 constexpr size_t kTailBlock = 64 * 1024;
 constexpr uint64_t kMaxTailLines = 1'000'000;
@@ -31,7 +33,7 @@ std::string LogName(const StoredLog& stored, Stream stream) {
 
 asio::awaitable<absl::StatusOr<LogChunk>> StoredReader::Read(LogSource source, Stream stream,
                                                              uint64_t offset, size_t max_bytes) {
-  if (source.stored.layout == Layout::kPlain) {
+  if (source.stored.layout != Layout::kAirflow) {
     co_return co_await ReadPlain(std::move(source), stream, offset, max_bytes);
   }
   co_return co_await ReadAirflow(std::move(source), stream, offset, max_bytes);
@@ -39,7 +41,7 @@ asio::awaitable<absl::StatusOr<LogChunk>> StoredReader::Read(LogSource source, S
 
 asio::awaitable<absl::StatusOr<uint64_t>> StoredReader::TailOffset(LogSource source, Stream stream,
                                                                    uint64_t lines) {
-  if (source.stored.layout == Layout::kPlain) {
+  if (source.stored.layout != Layout::kAirflow) {
     co_return co_await TailPlain(std::move(source), stream, lines);
   }
   co_return co_await TailAirflow(std::move(source), stream, lines);
@@ -61,8 +63,7 @@ asio::awaitable<absl::StatusOr<LogChunk>> StoredReader::ReadPlain(LogSource sour
   }
   if (offset < gap.from) max_bytes = std::min<uint64_t>(max_bytes, gap.from - offset);
   if (source.final_size) max_bytes = std::min<uint64_t>(max_bytes, *source.final_size - offset);
-  std::string name = PlainObjectName(source.stored.path, stream);
-  auto data = co_await store_.Read(std::move(name), PlainPlace(gap, offset), max_bytes);
+  auto data = co_await ReadStored(source.stored, stream, PlainPlace(gap, offset), max_bytes);
   CO_RETURN_IF_ERROR(data.status());
   const bool short_read = data->size() < max_bytes;
   chunk.data = *std::move(data);
@@ -87,14 +88,64 @@ asio::awaitable<absl::StatusOr<uint64_t>> StoredReader::TailPlain(LogSource sour
     }
     const uint64_t floor = !gap.empty() && end > gap.to ? gap.to : 0;
     const uint64_t begin = end - std::min<uint64_t>(end - floor, kTailBlock);
-    std::string name = PlainObjectName(source.stored.path, stream);
-    auto block = co_await store_.Read(std::move(name), PlainPlace(gap, begin), end - begin);
+    auto block = co_await ReadStored(source.stored, stream, PlainPlace(gap, begin), end - begin);
     CO_RETURN_IF_ERROR(block.status());
     const auto found = finder.Feed(begin, *block);
     if (found) co_return *found;
     end = begin;
   }
   co_return uint64_t{0};
+}
+
+asio::awaitable<absl::StatusOr<std::string>> StoredReader::ReadStored(const StoredLog& stored,
+                                                                      Stream stream, uint64_t place,
+                                                                      size_t max_bytes) {
+  if (stored.layout == Layout::kMetaflow || store_.can_append()) {
+    co_return co_await store_.Read(PlainObjectName(stored.path, stream), place, max_bytes);
+  }
+  auto listed = co_await Pieces(stored, stream);
+  CO_RETURN_IF_ERROR(listed.status());
+  const std::vector<uint64_t>& begins = **listed;
+  // The last piece that begins at or before `place`.
+  auto piece = std::upper_bound(begins.begin(), begins.end(), place);
+  if (piece == begins.begin()) {
+    co_return absl::NotFoundError(PlainPieceName(stored.path, stream, place));
+  }
+  std::string data;
+  for (--piece; piece != begins.end() && data.size() < max_bytes; ++piece) {
+    const uint64_t at = place + data.size();
+    auto next = std::next(piece);
+    size_t wanted = max_bytes - data.size();
+    if (next != begins.end()) wanted = std::min<uint64_t>(wanted, *next - at);
+    auto part =
+        co_await store_.Read(PlainPieceName(stored.path, stream, *piece), at - *piece, wanted);
+    CO_RETURN_IF_ERROR(part.status());
+    const bool gap = part->size() < wanted && next != begins.end();
+    data += *part;
+    if (gap) {
+      co_return absl::DataLossError(absl::StrCat(PlainPieceName(stored.path, stream, *piece),
+                                                 ": ends at ", place + data.size(),
+                                                 ", the next piece begins at ", *next));
+    }
+  }
+  co_return data;
+}
+
+asio::awaitable<absl::StatusOr<StoredReader::PieceBegins>> StoredReader::Pieces(
+    const StoredLog& stored, Stream stream) {
+  const std::string log = LogName(stored, stream);
+  for (const auto& [known, begins] : piece_lists_) {
+    if (known == log) co_return begins;
+  }
+  auto listed = co_await ListPieces(store_, stored.path, stream);
+  CO_RETURN_IF_ERROR(listed.status());
+  auto begins = std::make_shared<const std::vector<uint64_t>>(*std::move(listed));
+  // Of a complete log it changes no more.
+  if (stored.complete) {
+    piece_lists_.emplace_front(log, begins);
+    if (piece_lists_.size() > kMaxPieceLists) piece_lists_.pop_back();
+  }
+  co_return begins;
 }
 
 // Goes through an airflow log record by record, from a place on. One block and one line in memory.

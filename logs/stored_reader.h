@@ -4,8 +4,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "logs/log_reader.h"
@@ -42,7 +45,15 @@ class StoredReader {
     bool end = false;  // no record: the log ends here
   };
   class Scanner;
+  using PieceBegins = std::shared_ptr<const std::vector<uint64_t>>;
 
+  // Bytes of the stored stream at `place`, from the object or from the pieces; less than
+  // `max_bytes` only at its end.
+  boost::asio::awaitable<absl::StatusOr<std::string>> ReadStored(const StoredLog& stored,
+                                                                 Stream stream, uint64_t place,
+                                                                 size_t max_bytes);
+  boost::asio::awaitable<absl::StatusOr<PieceBegins>> Pieces(const StoredLog& stored,
+                                                             Stream stream);
   boost::asio::awaitable<absl::StatusOr<LogChunk>> ReadPlain(LogSource source, Stream stream,
                                                              uint64_t offset, size_t max_bytes);
   boost::asio::awaitable<absl::StatusOr<LogChunk>> ReadAirflow(LogSource source, Stream stream,
@@ -56,6 +67,8 @@ class StoredReader {
 
   ObjectStore& store_;
   std::list<Place> places_;  // newest first, at most kMaxPlaces
+  // Of complete logs, by name; newest first.
+  std::list<std::pair<std::string, PieceBegins>> piece_lists_;
 };
 
 }  // namespace boxkeeper::logs

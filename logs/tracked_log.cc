@@ -14,11 +14,16 @@ void ResumePlain(TrackedLog& log, const store::v1::LogRecord& record) {
   const auto to = static_cast<uint64_t>(record.to());
   if (record.dropped()) {
     progress.gap = {from, to};
-    progress.confirmed = std::max(progress.confirmed, from);
+    // Usually it is there already. A gap that has grown is passed again from its begin.
+    if (progress.confirmed != from) progress.GoTo(from, from == 0 ? EmptyHash() : std::nullopt);
   } else if (record.confirmed()) {
-    progress.confirmed = to;
+    progress.GoTo(to, ResumableSha256::FromState(record.hash_state_to()));
+    progress.pieces = record.piece() + 1;
+  } else if (!record.complete()) {
+    progress.GoTo(from, ResumableSha256::FromState(record.hash_state_from()));
+    progress.pieces = record.piece();
+    progress.cut = std::make_unique<PendingCut>(PendingCut{record, nullptr});
   }
-  progress.position = progress.confirmed;
 }
 
 void ResumeAirflow(TrackedLog& log, const store::v1::LogRecord& record) {
@@ -28,16 +33,26 @@ void ResumeAirflow(TrackedLog& log, const store::v1::LogRecord& record) {
     progress.cursor = record.cursor_to();
     progress.piece = record.piece() + 1;
     progress.rendered = static_cast<uint64_t>(record.to());
+    progress.hash = ResumableSha256::FromState(record.hash_state_to());
     progress.cut.reset();
   } else {
     progress.cursor = record.cursor_from();
     progress.piece = record.piece();
     progress.rendered = static_cast<uint64_t>(record.from());
-    progress.cut = std::make_unique<store::v1::LogRecord>(record);
+    progress.hash = ResumableSha256::FromState(record.hash_state_from());
+    progress.cut = std::make_unique<PendingCut>(PendingCut{record, nullptr});
   }
 }
 
 }  // namespace
+
+StoredHash EmptyHash() { return ResumableSha256(); }
+
+void PlainProgress::GoTo(uint64_t offset, StoredHash at_offset) {
+  position = confirmed = offset;
+  hash = confirmed_hash = at_offset;
+  cut.reset();
+}
 
 TrackedLog::TrackedLog(ShipJob ship_job) : job(std::move(ship_job)) {
   if (job.layout == Layout::kAirflow) airflow = std::make_unique<AirflowProgress>();
@@ -48,7 +63,7 @@ bool TrackedLog::Wants(Stream stream) const {
 }
 
 uint64_t TrackedLog::Shipped(Stream stream) const {
-  if (job.layout == Layout::kPlain) return plain_of(stream).position;
+  if (job.layout != Layout::kAirflow) return plain_of(stream).position;
   const store::v1::LogCursor& cursor = airflow->cursor;
   return static_cast<uint64_t>(stream == Stream::kStdout ? cursor.stdout_scanned()
                                                          : cursor.stderr_scanned());
@@ -58,7 +73,7 @@ bool Resume(TrackedLog& log) {
   bool complete = false;
   for (const store::v1::LogRecord& record : log.job.resume) {
     complete = complete || record.complete();
-    log.job.layout == Layout::kPlain ? ResumePlain(log, record) : ResumeAirflow(log, record);
+    log.job.layout == Layout::kAirflow ? ResumeAirflow(log, record) : ResumePlain(log, record);
   }
   log.job.resume.clear();
   log.job.resume.shrink_to_fit();

@@ -9,23 +9,42 @@
 #include "base/clock.h"
 #include "boxkeeper/store/v1/records.pb.h"
 #include "logs/log_shipper.h"
+#include "logs/resumable_sha256.h"
 
 namespace boxkeeper::logs {
 
-// plain layout, one stream.
+// Of what the store has; nullopt: not known (the journal was written by an older version).
+using StoredHash = std::optional<ResumableSha256>;
+StoredHash EmptyHash();
+
+// A piece that is journalled and not confirmed.
+struct PendingCut {
+  store::v1::LogRecord record;
+  std::shared_ptr<const std::string> bytes;  // if they are few
+};
+
+// plain and metaflow layout, one stream.
 struct PlainProgress {
   uint64_t position = 0;   // stream bytes given to the store
-  uint64_t confirmed = 0;  // of these, durable and journalled
+  uint64_t confirmed = 0;  // of these, durable and journalled; equal where the store cannot append
   Hole gap;                // journalled; what is before it is confirmed
+  StoredHash hash = EmptyHash();            // up to `position`
+  StoredHash confirmed_hash = EmptyHash();  // up to `confirmed`
+  // Where the store cannot append:
+  int64_t pieces = 0;  // confirmed ones
+  std::unique_ptr<PendingCut> cut;
+
+  // Goes back to `offset`, where `at_offset` is the hash; a cut is forgotten.
+  void GoTo(uint64_t offset, StoredHash at_offset);
 };
 
 // airflow layout.
 struct AirflowProgress {
-  store::v1::LogCursor cursor;                // where the next piece begins
-  int64_t piece = 0;                          // its number
-  uint64_t rendered = 0;                      // bytes of the pieces before it
-  std::unique_ptr<store::v1::LogRecord> cut;  // journalled, not confirmed
-  std::shared_ptr<const std::string> bytes;   // of the cut, if they are few
+  store::v1::LogCursor cursor;    // where the next piece begins
+  int64_t piece = 0;              // its number
+  uint64_t rendered = 0;          // bytes of the pieces before it
+  StoredHash hash = EmptyHash();  // of these
+  std::unique_ptr<PendingCut> cut;
 };
 
 struct TrackedLog {

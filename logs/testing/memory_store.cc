@@ -134,7 +134,6 @@ asio::awaitable<absl::StatusOr<std::string>> MemoryStore::Read(std::string name,
 
 asio::awaitable<absl::StatusOr<std::vector<std::string>>> MemoryStore::List(std::string prefix) {
   CO_RETURN_IF_ERROR(down);
-  constexpr size_t kMaxListed = 10'000;
   std::vector<std::string> names;
   for (auto at = objects_.lower_bound(prefix); at != objects_.end(); ++at) {
     if (!at->first.starts_with(prefix) || names.size() == kMaxListed) break;

@@ -3,10 +3,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "logs/log_path.h"
 
 namespace boxkeeper::logs {
 
-ShippingWorld::ShippingWorld() { task.id.bytes[0] = 7; }
+ShippingWorld::ShippingWorld(StoreKind store_kind) : kind(store_kind) { task.id.bytes[0] = 7; }
 
 ShipJob ShippingWorld::Job(Layout layout) const {
   ShipJob job;
@@ -28,10 +29,16 @@ LogEnd ShippingWorld::End() const {
 }
 
 std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {
+  std::vector<std::string> contents;
+  if (kind == StoreKind::kPieces) {
+    for (const std::string& name : memory.Names()) {
+      if (name.starts_with(prefix)) contents.push_back(*memory.Content(name));
+    }
+    return contents;
+  }
   const std::string path = "/logs/" + prefix;
   const std::string folder = path.substr(0, path.rfind('/'));
   const auto names = store_files.List(folder);
-  std::vector<std::string> contents;
   if (!names.ok()) return contents;
   for (const std::string& name : *names) {
     std::string whole = folder;
@@ -42,13 +49,31 @@ std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {
   return contents;
 }
 
+std::string ShippingWorld::StoredStream(Stream stream) {
+  std::string whole;
+  for (const std::string& piece : Objects(PlainObjectName(Job(Layout::kPlain).path, stream))) {
+    whole += piece;
+  }
+  return whole;
+}
+
+void ShippingWorld::Crash(bool power_loss, uint64_t seed) {
+  store_files.KillProcess();
+  if (!power_loss) return;
+  auto rng = base::MakeSeededRng(seed);
+  store_files.Crash(*rng);
+  memory.LosePower();
+}
+
 ShippingDaemon::ShippingDaemon(ShippingWorld& world, std::optional<int> die_at,
                                ShipperOptions options)
     : world_(world), clock_(std::make_unique<base::FakeClock>(context_)), steps_left_(die_at) {
   auto store = FileStore::Create({world_.store_files, context_.get_executor()}, "file:///logs");
   CHECK(store.ok());
-  store_ = *std::move(store);
-  stepping_ = std::make_unique<SteppingStore>(*store_);
+  files_store_ = *std::move(store);
+  ObjectStore& files = *files_store_;
+  stepping_ =
+      std::make_unique<SteppingStore>(world_.kind == StoreKind::kFiles ? files : world_.memory);
   forever_ = std::make_unique<base::WaitList>(*clock_);
   auto at_step = [this] { return AtStep(); };
   stepping_->at_step = at_step;

@@ -17,17 +17,25 @@
 #include "logs/file_store.h"
 #include "logs/log_shipper.h"
 #include "logs/testing/fake_log_journal.h"
+#include "logs/testing/memory_store.h"
 #include "logs/testing/spool_writer.h"
 #include "logs/testing/stepping_store.h"
 
 namespace boxkeeper::logs {
 
+enum class StoreKind {
+  kFiles,   // a FileStore on `store_files`
+  kPieces,  // `memory`, which cannot append
+};
+
 // Survives.
 struct ShippingWorld {
-  ShippingWorld();
+  explicit ShippingWorld(StoreKind store_kind = StoreKind::kFiles);
 
   base::FaultyFileSystem spool_files;
+  const StoreKind kind;
   base::FaultyFileSystem store_files;
+  MemoryStore memory{false};
   SpoolWriter writer{spool_files, "/spool/t"};
   FakeLogJournal journal;
   base::TaskId task;
@@ -36,6 +44,10 @@ struct ShippingWorld {
   LogEnd End() const;
   // Contents of the store's objects whose name starts with `prefix`, in order of names.
   std::vector<std::string> Objects(const std::string& prefix);
+  // What a reader of the stored stream sees, plain or metaflow: the object, or its pieces in order.
+  std::string StoredStream(Stream stream);
+  // The daemon's machine is gone, or (`power_loss`) the store's too.
+  void Crash(bool power_loss, uint64_t seed);
 };
 
 // Ships until it dies: when destroyed, or when it reaches step `die_at` (counted before and after
@@ -61,7 +73,7 @@ class ShippingDaemon {
   boost::asio::io_context context_;
   std::unique_ptr<base::FakeClock> clock_;
   std::unique_ptr<base::Rng> rng_ = base::MakeSeededRng(1);
-  std::unique_ptr<FileStore> store_;
+  std::unique_ptr<FileStore> files_store_;  // of that kind
   std::unique_ptr<SteppingStore> stepping_;
   std::unique_ptr<base::WaitList> forever_;
   std::unique_ptr<LogShipper> shipper_;
