@@ -20,7 +20,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr size_t kMaxListed = 10'000;
 constexpr std::chrono::minutes kFirstCleaning{1};
 constexpr std::chrono::hours kCleaningInterval{6};
 constexpr absl::Duration kAbandonedAfter = absl::Hours(24);
