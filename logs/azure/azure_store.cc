@@ -19,7 +19,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr char kTemporaryFolder[] = "_boxkeeper/tmp/";
-constexpr size_t kMaxListed = 10'000;
 // A blob has at most 50 000 blocks; some are left for what comes behind.
 constexpr uint64_t kBlocksPlanned = 40'000;
 constexpr size_t kBlockBytesMax = 100 << 20;
