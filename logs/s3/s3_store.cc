@@ -53,16 +53,21 @@ absl::Status NoAppend() { return absl::UnimplementedError("objects of s3:// cann
 
 class S3Store::Impl {
  public:
-  Impl(remote::StoreUrl store_url, asio::any_io_executor executor, std::unique_ptr<S3Client> s3)
-      : url(std::move(store_url)), pool(std::move(executor)), client(std::move(s3)) {}
+  Impl(remote::StoreUrl store_url, asio::any_io_executor executor, std::unique_ptr<S3Client> s3,
+       const S3StoreOptions& options)
+      : url(std::move(store_url)),
+        pool(std::move(executor)),
+        client(std::move(s3)),
+        part_bytes(options.part_bytes),
+        copy_min(options.copy_min) {}
 
   std::string Key(const std::string& name) const { return url.prefix + name; }
 
   asio::awaitable<absl::Status> Put(Piece piece) {
     CO_RETURN_IF_ERROR(remote::CheckObjectName(url, piece.name));
     std::string key = Key(piece.name);
-    absl::Status stored =
-        co_await StoreObject(*client, pool, url.bucket, std::move(key), Head(), std::move(piece));
+    absl::Status stored = co_await StoreObject(*client, pool, url.bucket, std::move(key), Head(),
+                                               std::move(piece), part_bytes);
     co_return ForCaller(stored);
   }
 
@@ -71,8 +76,8 @@ class S3Store::Impl {
     const std::string key = Key(tail.name);
     auto head = co_await HeadOf(key, from);
     if (!head.ok()) co_return head.status();
-    absl::Status stored =
-        co_await StoreObject(*client, pool, url.bucket, key, *std::move(head), std::move(tail));
+    absl::Status stored = co_await StoreObject(*client, pool, url.bucket, key, *std::move(head),
+                                               std::move(tail), part_bytes);
     co_return ForCaller(stored);
   }
 
@@ -123,6 +128,7 @@ class S3Store::Impl {
   const remote::StoreUrl url;
   const asio::any_io_executor pool;
   const std::unique_ptr<S3Client> client;
+  const uint64_t part_bytes, copy_min;
 
  private:
   // The object's first `from` bytes: sent again, or, where a part may begin with them, copied.
@@ -130,7 +136,7 @@ class S3Store::Impl {
     Head head;
     uint64_t size = 0;
     absl::Status found;
-    if (from < kPartBytesMin) {
+    if (from < copy_min) {
       auto bytes = co_await GetObject(*client, key, 0, from);
       found = bytes.status();
       if (bytes.ok()) head.bytes = *std::move(bytes);
@@ -209,7 +215,7 @@ absl::StatusOr<std::unique_ptr<S3Store>> S3Store::Create(Deps deps, S3StoreOptio
   auto keeper = MakeCredentialKeeper(std::move(chain), std::move(credentials));
   ASSIGN_OR_RETURN(auto client, S3Client::Create({deps.clock, deps.rng, deps.loop, environment},
                                                  {*url, *location, region, {}}, std::move(keeper)));
-  auto impl = std::make_shared<Impl>(*std::move(url), deps.pool, std::move(client));
+  auto impl = std::make_shared<Impl>(*std::move(url), deps.pool, std::move(client), options);
   return std::unique_ptr<S3Store>(new S3Store(deps.clock, deps.loop, std::move(impl)));
 }
 

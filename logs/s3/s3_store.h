@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ struct S3StoreOptions {
   std::string access_key_file;  // both or none
   std::string secret_key_file;
   std::string profile;  // "" = AWS_PROFILE, else "default"
+  // Of a part of an upload; what is larger is uploaded in parts. S3 wants 5 MiB at least.
+  uint64_t part_bytes = 8 << 20;
+  // Heads from here on are copied within the storage: S3 wants parts of that size at least.
+  uint64_t copy_min = 5 << 20;
 };
 
 // Objects cannot grow: Extend copies within the storage from 5 MiB on, and sends the head again

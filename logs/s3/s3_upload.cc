@@ -20,6 +20,8 @@ namespace {
 
 // S3 allows 10 000 parts; the head takes some.
 constexpr uint64_t kPartsMax = 9'000;
+// Of one copy. S3 allows 5 GiB; smaller ones end sooner.
+constexpr uint64_t kCopyBytesMax = uint64_t{1} << 30;
 
 // Cuts head and piece into parts.
 class Parts {
@@ -118,9 +120,9 @@ class PartedUpload {
 
 asio::awaitable<absl::Status> StoreObject(S3Client& client, asio::any_io_executor pool,
                                           std::string bucket, std::string key, Head head,
-                                          Piece piece) {
+                                          Piece piece, uint64_t part_bytes) {
   const uint64_t sent = head.bytes.size() + piece.size;
-  const uint64_t part_bytes = std::max(kPartBytes, sent / kPartsMax + 1);
+  part_bytes = std::max(part_bytes, sent / kPartsMax + 1);
   Parts parts(std::move(pool), std::exchange(head.bytes, {}), std::move(piece));
   if (head.copied == 0 && sent <= part_bytes) {
     auto part = co_await parts.Next(part_bytes);

@@ -13,11 +13,6 @@
 
 namespace boxkeeper::logs::s3 {
 
-// S3's own limits: of all parts but the last, and of one copy.
-constexpr uint64_t kPartBytesMin = 5 << 20;
-constexpr uint64_t kCopyBytesMax = uint64_t{1} << 30;  // allowed are 5 GiB; smaller ones end sooner
-constexpr uint64_t kPartBytes = 8 << 20;
-
 // What an object begins with before the piece's bytes.
 struct Head {
   std::string bytes = {};  // sent
@@ -26,11 +21,12 @@ struct Head {
 };
 
 // Stores head and piece as `key` ("bucket" for the source of copies), whole or not at all: in one
-// request where all of it is sent and fits into a part, else as an upload in parts that is aborted
-// when it fails. `client` and what it needs outlive the call; pieces are read and hashed on `pool`.
+// request where all of it is sent and fits into `part_bytes`, else as an upload in parts that is
+// aborted when it fails. `client` and what it needs outlive the call; pieces are read and hashed on
+// `pool`.
 boost::asio::awaitable<absl::Status> StoreObject(S3Client& client,
                                                  boost::asio::any_io_executor pool,
                                                  std::string bucket, std::string key, Head head,
-                                                 Piece piece);
+                                                 Piece piece, uint64_t part_bytes);
 
 }  // namespace boxkeeper::logs::s3

@@ -40,10 +40,10 @@ def _connect(server, url, section, **variables):
     """What `--check_config --connect` says about logs.url."""
     config = {"logs": {"url": url, "s3": {"endpoint": server.endpoint, **section}}}
     with Daemon(config, environment={**server.environment(), **variables}) as daemon:
-        done = daemon.run_once("--check_config", "--connect")
-        lines = [line for line in done.stdout.splitlines() if line.startswith("logs.url:")]
-        assert len(lines) == 1, done.stdout
-        return done.returncode, lines[0]
+        code = daemon.launch(["--check_config", "--connect"]).wait(60 * SLOWNESS)
+        lines = [line for line in daemon.log_tail().splitlines() if line.startswith("logs.url:")]
+        assert len(lines) == 1, daemon.log_tail()
+        return code, lines[0]
 
 
 def test_connect_says_what_to_fix():
