@@ -66,6 +66,8 @@ bool Spool::Open(const LaunchSpec& spec, std::string* error) {
   streams_[0].path = spec.stdout_path;
   streams_[1].path = spec.stderr_path;
   index_path_ = spec.index_path;
+  const std::string folder = index_path_.substr(0, index_path_.rfind('/'));
+  full_path_ = folder.substr(0, folder.rfind('/') + 1) + base::kSpoolFullName;
   if (!IsAbsentOrEmpty(index_path_, error)) return false;
   for (Stream& stream : streams_) {
     if (!IsAbsentOrEmpty(stream.path, error)) return false;
@@ -199,8 +201,23 @@ uint64_t Spool::StoredBytes() const {
   return stored;
 }
 
+uint64_t Spool::Limit() {
+  if (access(full_path_.c_str(), F_OK) != 0) {
+    full_limit_ = 0;
+  } else if (full_limit_ == 0) {
+    full_limit_ = std::max(StoredBytes(), kLeastBytes);
+  }
+  if (full_limit_ == 0) return bytes_max_;
+  return bytes_max_ == 0 ? full_limit_ : std::min(bytes_max_, full_limit_);
+}
+
 bool Spool::MakeRoom() {
-  if (bytes_max_ == 0 || StoredBytes() < bytes_max_) return true;
+  const uint64_t limit = Limit();
+  if (full_limit_ > 0 && overflow_ == OverflowPolicy::kBlock) {
+    Stalled("the spool directory is full");
+    return false;
+  }
+  if (limit == 0 || StoredBytes() < limit) return true;
   if (overflow_ == OverflowPolicy::kBlock) {
     // Whoever reads the spool makes room by punching out what is stored elsewhere.
     if (AllocatedBytes(streams_[0].file.get()) + AllocatedBytes(streams_[1].file.get()) <
@@ -212,11 +229,13 @@ bool Spool::MakeRoom() {
   }
   // Each stream keeps its first and last quarter; both together are then at most the limit, and
   // one that is shorter than both quarters loses nothing.
-  const uint64_t quarter = bytes_max_ / 4;
+  const uint64_t quarter = limit / 4;
   for (Stream& stream : streams_) {
     if (stream.end - (stream.drop.to - stream.drop.from) <= 2 * quarter) continue;
     if (stream.drop.to == 0) stream.drop = {quarter, quarter};
-    if (!Drop(stream, stream.end - quarter)) return false;
+    // The limit may have been another one before.
+    const uint64_t to = stream.end - quarter;
+    if (to > stream.drop.to && !Drop(stream, to)) return false;
   }
   return true;
 }

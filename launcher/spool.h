@@ -19,9 +19,12 @@ class Spool {
     kMoved,    // there may be more
     kEmpty,    // nothing to read now
     kEnd,      // every writer has closed the pipe
-    kStalled,  // there is output that cannot be written now: disk full, or the limit in kBlock
+    kStalled,  // there is output that cannot be written now: disk full, or the limit or a full
+               // spool directory in kBlock
   };
   static constexpr size_t kStreams = 2;  // index 0 = stdout, 1 = stderr
+  // While the spool directory is full, kDropMiddle still leaves a command this much.
+  static constexpr uint64_t kLeastBytes = 1 << 20;
   // What output leaves free on its disk. More than what the daemon's store frees for itself when
   // the disk is full (8 MiB): else a command that prints on would take that too, and nothing could
   // be recorded any more, not even that it shall be stopped.
@@ -70,6 +73,8 @@ class Spool {
   bool FlushIndex();
   // The limit: true when Pump may go on.
   bool MakeRoom();
+  // The limit in force: the task's own, or, while the whole spool is full, what it had then.
+  uint64_t Limit();
   bool DiskHasRoom(const Stream& stream);
   bool Drop(Stream& stream, uint64_t to);
   uint64_t StoredBytes() const;
@@ -81,6 +86,8 @@ class Spool {
   uint64_t index_end_ = 0;
   std::string unwritten_index_;
   uint64_t bytes_max_ = 0;
+  std::string full_path_;
+  uint64_t full_limit_ = 0;  // > 0: the whole spool is full
   OverflowPolicy overflow_ = OverflowPolicy::kDropMiddle;
   bool can_splice_ = true;
   std::string stall_reason_;

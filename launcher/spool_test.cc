@@ -124,6 +124,47 @@ TEST_F(SpoolTest, LeavesSpareRoomOnTheDiskButForTheEnd) {
   EXPECT_EQ(Content(spec_.stdout_path), "abc");
 }
 
+TEST_F(SpoolTest, AFullSpoolDirectoryStopsReadingUntilThereIsRoom) {
+  spec_.stdout_path = path_ + "/folder/out";
+  spec_.stderr_path = path_ + "/folder/err";
+  spec_.index_path = path_ + "/folder/index";
+  spec_.overflow = OverflowPolicy::kBlock;
+  Open();
+  Write(0, "a");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  std::ofstream(path_ + "/.full").flush();
+  Write(0, "b");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kStalled);
+  EXPECT_EQ(spool_.stall_reason(), "the spool directory is full");
+  std::filesystem::remove(path_ + "/.full");
+  EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+  EXPECT_EQ(Content(spec_.stdout_path), "ab");
+}
+
+TEST_F(SpoolTest, AFullSpoolDirectoryKeepsACommandWithinWhatItHad) {
+  spec_.stdout_path = path_ + "/folder/out";
+  spec_.stderr_path = path_ + "/folder/err";
+  spec_.index_path = path_ + "/folder/index";
+  Open();
+  const std::string block(64 * 1024, 'x');
+  const auto pump = [&](int blocks) {
+    for (int i = 0; i < blocks; ++i) {
+      Write(0, block);
+      ASSERT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+    }
+  };
+  pump(32);
+  std::ofstream(path_ + "/.full").flush();
+  pump(100);
+  const uint64_t had = 32 * block.size();
+  EXPECT_LE(spool_.bytes(0) - spool_.dropped_bytes(0), had);
+  EXPECT_GE(spool_.bytes(0) - spool_.dropped_bytes(0), had / 2);
+  std::filesystem::remove(path_ + "/.full");
+  const uint64_t dropped = spool_.dropped_bytes(0);
+  pump(100);
+  EXPECT_EQ(spool_.dropped_bytes(0), dropped);
+}
+
 TEST_F(SpoolTest, AFullIndexStallsBeforeMoreIsTaken) {
   spec_.index_path = "/dev/full";
   Open();

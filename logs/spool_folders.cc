@@ -16,6 +16,7 @@ namespace boxkeeper::logs {
 namespace {
 
 constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kFileMode = 0600;
 // Below the spool directory; no task id looks like it.
 constexpr char kSparesFolder[] = ".spare";
 // Enough for the tasks that one sweep of the retention forgets; each is four inodes.
@@ -32,6 +33,8 @@ bool EmptyFiles(const std::string& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string path = entry.path().string();
+    // An index of a stored log is not writable; it becomes an ordinary one.
+    fchmodat(AT_FDCWD, path.c_str(), kFileMode, 0);
     // A file of another user (a launcher run as root) or a folder cannot be kept.
     const int fd = open(path.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) {

@@ -13,6 +13,11 @@
 //                        A reader reads data first and the drop record after it, and discards
 //                        what lies in the hole.
 //
+// Above the tasks' folders, in the spool directory itself:
+//
+//   .full                there while the spool directory holds more than it may: whoever writes
+//                        stops reading, or keeps what it has within bounds, by its overflow policy.
+//
 // All integers are little-endian.
 #pragma once
 
@@ -50,6 +55,7 @@ struct DropRecord {
 };
 inline constexpr size_t kDropRecordBytes = 40;
 inline constexpr std::string_view kDropSuffix = ".drop";
+inline constexpr char kSpoolFullName[] = ".full";
 
 std::string EncodeDropRecord(const DropRecord& record);
 // Nothing when `bytes` is damaged.

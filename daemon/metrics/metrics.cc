@@ -155,7 +155,19 @@ std::vector<MetricFamily> Metrics::Collect() const {
   counter("boxkeeper_log_stored_bytes_total", "Bytes of task output confirmed by the log store.",
           log_bytes_stored);
   counter("boxkeeper_log_dropped_bytes_total",
-          "Bytes of task output dropped by the per-task limit.", log_bytes_dropped);
+          "Bytes of task output dropped by the per-task limit or a full spool.", log_bytes_dropped);
+  gauge("boxkeeper_log_waiting_bytes", "Bytes of task output spooled and not stored yet.",
+        static_cast<double>(log_bytes_waiting));
+  counter("boxkeeper_log_store_failures_total", "Failed calls of the log store.",
+          log_store_failures);
+  counter("boxkeeper_log_redactions_total",
+          "Secret values overwritten in task output that was stored.", log_redactions);
+  gauge("boxkeeper_spool_bytes", "Disk space of spooled task output.",
+        static_cast<double>(spool_bytes));
+  gauge("boxkeeper_spool_full", "1 while the spool is at spool.max_bytes and nothing can go.",
+        spool_full ? 1 : 0);
+  counter("boxkeeper_spools_dropped_total",
+          "Spools of stored logs dropped early because spool.max_bytes pressed.", spools_dropped);
   counter("boxkeeper_rejected_transitions_total", "Moves the state table does not allow.",
           rejected_transitions);
   counter("boxkeeper_queue_refusals_total", "Requests turned away because a queue was full.",

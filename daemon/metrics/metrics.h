@@ -50,8 +50,14 @@ struct Metrics {
   int64_t unacknowledged_events = 0;
   int64_t event_subscribers = 0;
   int64_t live_sandboxes = 0;
-  uint64_t log_bytes_stored = 0;      // confirmed by the log store
-  uint64_t log_bytes_dropped = 0;     // by the per-task limit
+  uint64_t log_bytes_stored = 0;    // confirmed by the log store
+  uint64_t log_bytes_dropped = 0;   // by the per-task limit, or because the spool was full
+  uint64_t log_bytes_waiting = 0;   // spooled and not stored
+  uint64_t log_store_failures = 0;  // failed calls
+  uint64_t log_redactions = 0;      // secret values overwritten in what was stored
+  uint64_t spool_bytes = 0;         // on the disk
+  uint64_t spools_dropped = 0;      // of stored logs, before their time
+  bool spool_full = false;
   uint64_t rejected_transitions = 0;  // moves that the state table does not allow: a bug of ours
   bool ready = false;
   DurationHistogram store_commit;

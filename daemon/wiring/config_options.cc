@@ -89,6 +89,7 @@ LogAdapterOptions MakeLogOptions(const config::v1::Config& config) {
   options.spool_dir = config.spool().path();
   options.layout = logs::ParseLayout(logs.layout()).value_or(logs::Layout::kPlain);
   options.max_bytes_per_task = logs.max_bytes_per_task();
+  options.spool_max_bytes = config.spool().max_bytes();
   options.overflow = logs.overflow() == "block" ? provider::v1::SpoolPaths::BLOCK
                                                 : provider::v1::SpoolPaths::DROP_MIDDLE;
   options.redact = logs.redact();

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/wiring/on_pool.h"
@@ -17,6 +19,11 @@ namespace boxkeeper::daemon {
 using boost::asio::awaitable;
 
 namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kSpoolLookInterval{2};
+constexpr int kSpoolLookPart = 20;
 
 // Size of a file now; 0 if there is none.
 int64_t SizeOf(const std::string& path) {
@@ -40,6 +47,9 @@ LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
     : deps_(std::move(deps)),
       options_(std::move(options)),
       folders_(std::make_shared<logs::SpoolFolders>(options_.spool_dir)),
+      bound_(std::make_shared<logs::SpoolBound>(folders_)),
+      look_(deps_.clock.NewAlarm(deps_.loop)),
+      group_(deps_.clock, deps_.loop),
       growth_({deps_.clock, deps_.files, deps_.loop, deps_.pool}),
       reader_({deps_.files, deps_.store, deps_.pool}),
       shipper_({.clock = deps_.clock,
@@ -49,18 +59,59 @@ LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
                 .journal = *this,
                 .loop = deps_.loop,
                 .pool = deps_.pool,
-                .on_complete =
-                    [this](base::TaskId id) {
-                      const auto found = generations_.find(id);
-                      if (found == generations_.end()) return;
-                      const int64_t generation = found->second;
-                      generations_.erase(found);
-                      deps_.events.LogComplete(generation);
-                    },
+                .on_complete = [this](base::TaskId id) { OnStored(id); },
                 .on_journal_error = deps_.fatal},
-               options_.shipper) {}
+               options_.shipper) {
+  LookAtSpoolAt(deps_.clock.Boot() + kSpoolLookInterval);
+}
 
 LogAdapter::~LogAdapter() = default;
+
+void LogAdapter::OnStored(const base::TaskId& id) {
+  const auto found = generations_.find(id);
+  if (found == generations_.end()) return;
+  const int64_t generation = found->second;
+  generations_.erase(found);
+  boost::asio::post(deps_.pool,
+                    [bound = bound_, name = id.ToString()] { bound->MarkStored(name); });
+  deps_.events.LogComplete(generation);
+}
+
+void LogAdapter::LookAtSpoolAt(base::BootTime due) {
+  if (stopping_ || options_.spool_max_bytes <= 0) return;
+  look_->Set(due, [this] { group_.Spawn("spool", [this] { return LookAtSpool(); }); });
+}
+
+awaitable<void> LogAdapter::LookAtSpool() {
+  const base::BootTime begin = deps_.clock.Boot();
+  const auto max_bytes = static_cast<uint64_t>(options_.spool_max_bytes);
+  absl::StatusOr<logs::SpoolUsage> usage = co_await OnPool(
+      deps_.pool, [bound = bound_, max_bytes] { return bound->Enforce(max_bytes); });
+  if (usage.ok()) {
+    if (usage->full && !usage_.full) {
+      base::LogWarning("the spool is full", {{"bytes", usage->bytes}, {"max_bytes", max_bytes}});
+    }
+    usage_ = *usage;
+    deps_.metrics.spool_bytes = usage->bytes;
+    deps_.metrics.spool_full = usage->full;
+    deps_.metrics.spools_dropped += usage->dropped;
+  } else if (!absl::IsNotFound(usage.status())) {
+    base::LogWarning("cannot look at the spool", {{"error", usage.status()}});
+  }
+  const base::BootTime now = deps_.clock.Boot();
+  // A large spool takes long to look at: no more than a small part of one thread.
+  LookAtSpoolAt(
+      now + std::max<base::BootTime::duration>(kSpoolLookInterval, (now - begin) * kSpoolLookPart));
+}
+
+std::string LogAdapter::SpoolWarning() const {
+  if (!usage_.full) return "";
+  const bool block = options_.overflow == provider::v1::SpoolPaths::BLOCK;
+  return absl::StrCat(
+      "the spool ", options_.spool_dir, " is full (", usage_.bytes, " of ",
+      options_.spool_max_bytes, " bytes), and no log in it is stored yet: ",
+      block ? "output is not read until there is room" : "the middle of further output is dropped");
+}
 
 std::string LogAdapter::Directory(const base::TaskId& id) const {
   return options_.spool_dir + "/" + id.ToString();
@@ -152,12 +203,20 @@ void LogAdapter::SetOptions(LogAdapterOptions options) {
 }
 
 void LogAdapter::RefreshMetrics() {
-  deps_.metrics.log_bytes_stored = shipper_.status().stored_bytes;
+  const logs::ShipperStatus status = shipper_.status();
+  deps_.metrics.log_bytes_stored = status.stored_bytes;
+  deps_.metrics.log_bytes_waiting = status.backlog_bytes;
+  deps_.metrics.log_store_failures = status.store_failures;
+  deps_.metrics.log_redactions = status.redacted;
 }
 
 awaitable<absl::Status> LogAdapter::Stop(base::BootTime deadline) {
   growth_.Stop();
-  return shipper_.Stop(deadline);
+  stopping_ = true;
+  look_->Cancel();
+  const absl::Status looked = co_await group_.Join(deadline);
+  const absl::Status shipped = co_await shipper_.Stop(deadline);
+  co_return shipped.ok() ? looked : shipped;
 }
 
 awaitable<absl::Status> LogAdapter::Record(store::v1::LogRecord record) {

@@ -14,12 +14,14 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/rng.h"
+#include "base/task_group.h"
 #include "daemon/core/log_port.h"
 #include "daemon/metrics/metrics.h"
 #include "logs/growth_watcher.h"
 #include "logs/log_reader.h"
 #include "logs/log_shipper.h"
 #include "logs/object_store.h"
+#include "logs/spool_bound.h"
 #include "logs/spool_folders.h"
 
 namespace boxkeeper::daemon {
@@ -28,6 +30,7 @@ struct LogAdapterOptions {
   std::string spool_dir;                       // absolute
   logs::Layout layout = logs::Layout::kPlain;  // of specs that name none
   int64_t max_bytes_per_task = 0;              // 0 = no limit
+  int64_t spool_max_bytes = 0;                 // of all spools; 0 = no limit
   provider::v1::SpoolPaths::Overflow overflow = provider::v1::SpoolPaths::DROP_MIDDLE;
   bool redact = true;
   logs::ShipperOptions shipper;
@@ -67,6 +70,8 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   // Takes effect for what begins afterwards; `spool_dir` stays.
   void SetOptions(LogAdapterOptions options);
   logs::ShipperStatus status() const { return shipper_.status(); }
+  // For Admin.GetStatus; empty: there is room.
+  std::string SpoolWarning() const;
   void RefreshMetrics();
   // Ends followers, begins nothing new, waits for what is in flight.
   boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
@@ -75,6 +80,10 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   friend class SpoolLogStream;
 
   boost::asio::awaitable<absl::Status> Record(store::v1::LogRecord record) override;
+  void OnStored(const base::TaskId& id);
+  // Keeps the spool within its bound, again and again.
+  void LookAtSpoolAt(base::BootTime due);
+  boost::asio::awaitable<void> LookAtSpool();
   std::string Directory(const base::TaskId& id) const;
   logs::SpoolFiles Files(const base::TaskId& id) const;
   logs::Layout LayoutOf(const LogTask& task) const;
@@ -83,6 +92,11 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   LogAdapterDeps deps_;
   LogAdapterOptions options_;
   const std::shared_ptr<logs::SpoolFolders> folders_;
+  const std::shared_ptr<logs::SpoolBound> bound_;
+  logs::SpoolUsage usage_;
+  std::unique_ptr<base::Alarm> look_;
+  bool stopping_ = false;
+  base::TaskGroup group_;
   logs::GrowthWatcher growth_;
   logs::LogReader reader_;
   absl::flat_hash_map<base::TaskId, int64_t> generations_;  // of tracked tasks

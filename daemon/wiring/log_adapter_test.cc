@@ -60,6 +60,7 @@ class LogAdapterTest : public ::testing::Test {
     adapter_.reset();
     LogAdapterOptions options;
     options.spool_dir = folder_ + "/spool";
+    options.spool_max_bytes = spool_max_bytes_;
     adapter_ = std::make_unique<LogAdapter>(
         LogAdapterDeps{.clock = clock_,
                        .rng = *rng_,
@@ -112,6 +113,7 @@ class LogAdapterTest : public ::testing::Test {
   std::unique_ptr<base::FileSystem> files_;
   std::unique_ptr<base::Rng> rng_;
   std::unique_ptr<logs::FileStore> store_;
+  int64_t spool_max_bytes_ = 0;
   Metrics metrics_;
   FakeLogEvents events_;
   LogTask task_;
@@ -282,6 +284,40 @@ TEST_F(LogAdapterTest, TheSpoolSaysLimitAndOverflow) {
   EXPECT_EQ(paths->stdout_path(), folder_ + "/spool/" + task_.id.ToString() + "/stdout");
   EXPECT_EQ(paths->max_bytes(), 1000);
   EXPECT_EQ(paths->overflow(), provider::v1::SpoolPaths::BLOCK);
+}
+
+// Reading goes on from the store, also for who began before the log was stored.
+TEST_F(LogAdapterTest, AFullSpoolDropsStoredLogsAndReadersGoOnFromTheStore) {
+  spool_max_bytes_ = 1 << 20;
+  MakeAdapter();
+  logs::SpoolWriter writer = Spool();
+  adapter_->Track(task_);
+  const std::string text = std::string(2 << 20, 'x') + "\nlast\n";
+  writer.Write(Stream::kStdout, text, 1);
+  auto early = Read({});
+  EXPECT_EQ(Next(*early).offset(), 0);
+  clock_.Advance(std::chrono::seconds(3));
+  EXPECT_TRUE(metrics_.spool_full);
+  EXPECT_NE(adapter_->SpoolWarning(), "");
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/spool/.full"));
+  End(static_cast<int64_t>(text.size()));
+  clock_.Advance(std::chrono::seconds(3));
+  EXPECT_EQ(events_.complete, std::vector<int64_t>{7});
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/spool/" + task_.id.ToString()));
+  EXPECT_FALSE(metrics_.spool_full);
+  EXPECT_EQ(metrics_.spools_dropped, 1u);
+  EXPECT_EQ(adapter_->SpoolWarning(), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/spool/.full"));
+
+  task_.records = events_.records;
+  v1::ReadLogResponse piece = Next(*early);
+  EXPECT_GT(piece.offset(), 0);
+  EXPECT_EQ(piece.data(), text.substr(static_cast<size_t>(piece.offset()), piece.data().size()));
+  EXPECT_FALSE(piece.data().empty());
+  v1::ReadLogRequest tail;
+  tail.set_tail_lines(1);
+  auto late = Read(tail);
+  EXPECT_EQ(Next(*late).data(), "last\n");
 }
 
 }  // namespace

@@ -138,6 +138,7 @@ void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {
     status.add_warnings(
         absl::StrCat("the log store cannot be used: ", std::string(log_store_checked_.message())));
   }
+  if (const std::string spool = logs_->SpoolWarning(); !spool.empty()) status.add_warnings(spool);
   const logs::ShipperStatus logs = logs_->status();
   if (logs.last_error.empty()) return;
   status.add_warnings(

@@ -10,7 +10,7 @@ namespace boxkeeper::daemon {
 
 using boost::asio::awaitable;
 
-SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, Describe describe,
+SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, DescribeTask describe,
                                std::function<LogEnd()> end, v1::ReadLogRequest request)
     : adapter_(adapter),
       id_(id),
@@ -24,13 +24,21 @@ SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, Desc
 
 SpoolLogStream::~SpoolLogStream() { adapter_.streams_.erase(this); }
 
-awaitable<absl::Status> SpoolLogStream::Begin() {
+awaitable<absl::Status> SpoolLogStream::Describe() {
   absl::StatusOr<LogTask> task = co_await describe_();
   CO_RETURN_IF_ERROR(task.status());
   source_.spool = adapter_.Files(id_);
   source_.redactor = adapter_.RedactorOf(*task);
   source_.stored = logs::MakeStoredLog(adapter_.LayoutOf(*task), adapter_.LogPath(*task),
                                        task->generation, task->records);
+  co_return absl::OkStatus();
+}
+
+awaitable<absl::Status> SpoolLogStream::Begin() {
+  absl::Status described = co_await Describe();
+  CO_RETURN_IF_ERROR(described);
+  absl::Status known = co_await NoteEnd();
+  CO_RETURN_IF_ERROR(known);
   offset_ = static_cast<uint64_t>(request_.offset());
   if (request_.from_case() == v1::ReadLogRequest::kTailLines) {
     const auto lines = static_cast<uint64_t>(request_.tail_lines());
@@ -42,22 +50,31 @@ awaitable<absl::Status> SpoolLogStream::Begin() {
   co_return absl::OkStatus();
 }
 
+awaitable<absl::Status> SpoolLogStream::NoteEnd() {
+  const LogEnd end = end_();
+  if (!end.ended || source_.final_size.has_value()) co_return absl::OkStatus();
+  // Of a lost task nobody attested the sizes: what was spooled is what there is.
+  absl::StatusOr<uint64_t> spooled = co_await Spooled();
+  if (!spooled.ok()) co_return spooled.status();
+  const int64_t known = stream_ == logs::Stream::kStdout ? end.stdout_bytes : end.stderr_bytes;
+  source_.final_size = std::max(*spooled, static_cast<uint64_t>(known));
+  co_return absl::OkStatus();
+}
+
 awaitable<absl::StatusOr<uint64_t>> SpoolLogStream::Spooled() {
   return adapter_.reader_.SpooledBytes(source_.spool, stream_);
 }
 
 awaitable<absl::StatusOr<logs::LogChunk>> SpoolLogStream::Read() {
-  const LogEnd end = end_();
-  if (end.ended && !source_.final_size.has_value()) {
-    // Of a lost task nobody attested the sizes: what was spooled is what there is.
-    absl::StatusOr<uint64_t> spooled = co_await Spooled();
-    if (!spooled.ok()) co_return spooled.status();
-    const int64_t known = stream_ == logs::Stream::kStdout ? end.stdout_bytes : end.stderr_bytes;
-    source_.final_size = std::max(*spooled, static_cast<uint64_t>(known));
-  }
+  absl::Status known = co_await NoteEnd();
+  CO_RETURN_IF_ERROR(known);
   absl::StatusOr<logs::LogChunk> chunk =
       co_await adapter_.reader_.Read(source_, stream_, offset_, logs::LogReader::kMaxChunk);
-  co_return chunk;
+  if (!absl::IsNotFound(chunk.status()) || source_.stored.complete) co_return chunk;
+  // The log was stored meanwhile, and its spool went because space was short.
+  absl::Status described = co_await Describe();
+  CO_RETURN_IF_ERROR(described);
+  co_return co_await adapter_.reader_.Read(source_, stream_, offset_, logs::LogReader::kMaxChunk);
 }
 
 awaitable<absl::StatusOr<v1::ReadLogResponse>> SpoolLogStream::Next() {

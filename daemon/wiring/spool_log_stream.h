@@ -13,9 +13,9 @@ namespace boxkeeper::daemon {
 // time.
 class SpoolLogStream final : public LogStream {
  public:
-  using Describe = std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()>;
+  using DescribeTask = std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()>;
 
-  SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, Describe describe,
+  SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, DescribeTask describe,
                  std::function<LogEnd()> end, v1::ReadLogRequest request);
   ~SpoolLogStream() override;
 
@@ -25,12 +25,16 @@ class SpoolLogStream final : public LogStream {
 
  private:
   boost::asio::awaitable<absl::Status> Begin();
+  // Takes up what is known of the task now.
+  boost::asio::awaitable<absl::Status> Describe();
+  // Takes up the stream's final size, once it is known.
+  boost::asio::awaitable<absl::Status> NoteEnd();
   boost::asio::awaitable<absl::StatusOr<logs::LogChunk>> Read();
   boost::asio::awaitable<absl::StatusOr<uint64_t>> Spooled();
 
   LogAdapter& adapter_;
   const base::TaskId id_;
-  const Describe describe_;
+  const DescribeTask describe_;
   const std::function<LogEnd()> end_;
   const v1::ReadLogRequest request_;
   const logs::Stream stream_;
