@@ -17,6 +17,8 @@ namespace boxkeeper::logs::remote {
 
 struct RetryOptions {
   int tries_max = 4;
+  // More errors that were mended than this are no progress.
+  int mended_max = 3;
   base::BackoffOptions backoff = {std::chrono::milliseconds(100), std::chrono::seconds(5)};
   // A storage that asks for a longer wait than this is not waited for: the error is returned.
   base::BootClock::duration wait_max = std::chrono::seconds(30);
@@ -33,9 +35,7 @@ inline bool IsPassing(const absl::Status& status) {
 inline std::optional<base::BootClock::duration> WaitBeforeRetry(const RetryOptions& options,
                                                                 const absl::Status& status,
                                                                 int failures, base::Rng& rng) {
-  if (failures >= options.tries_max) return std::nullopt;
-  if (IsMended(status)) return base::BootClock::duration(0);
-  if (!IsPassing(status)) return std::nullopt;
+  if (failures >= options.tries_max || !IsPassing(status)) return std::nullopt;
   const auto wait = base::BackoffFor(options.backoff, failures - 1, rng);
   const auto asked = RetryAfterOf(status).value_or(wait);
   if (asked > options.wait_max) return std::nullopt;
@@ -58,12 +58,12 @@ template <typename Result>
 boost::asio::awaitable<Result> RunWithRetries(
     base::Clock& clock, base::Rng& rng, RetryOptions options,
     std::function<boost::asio::awaitable<Result>()> attempt) {
-  for (int failures = 1;; ++failures) {
+  for (int failures = 1, mended = 0;;) {
     Result result = co_await attempt();
     if (StatusOf(result).ok()) co_return result;
-    const auto wait = WaitBeforeRetry(options, StatusOf(result), failures, rng);
+    if (IsMended(StatusOf(result)) && ++mended <= options.mended_max) continue;
+    const auto wait = WaitBeforeRetry(options, StatusOf(result), failures++, rng);
     if (!wait) co_return result;
-    if (wait->count() == 0) continue;
     const absl::Status slept = co_await clock.SleepUntil(clock.Boot() + *wait);
     if (!slept.ok()) co_return result;
   }

@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -17,6 +20,15 @@ namespace {
 
 constexpr char kSource[] = "the EC2 instance's role";
 constexpr char kRoles[] = "/latest/meta-data/iam/security-credentials/";
+
+// What IAM allows in a name; anything else is no answer of the service, and is not repeated.
+bool IsRoleName(const std::string& name) {
+  const auto good = [](unsigned char c) {
+    return absl::ascii_isalnum(c) ||
+           std::string_view("+=,.@_-").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  return name.size() <= 64 && std::all_of(name.begin(), name.end(), good);
+}
 
 class InstanceCredentials final : public CredentialSource {
  public:
@@ -36,6 +48,9 @@ class InstanceCredentials final : public CredentialSource {
     CO_RETURN_IF_ERROR(role.status());
     const std::string name = role->substr(0, role->find_first_of("\r\n"));
     if (name.empty()) co_return absl::NotFoundError("the EC2 instance has no role");
+    if (!IsRoleName(name)) {
+      co_return absl::UnavailableError(absl::StrCat(kSource, ": the answer names no role"));
+    }
     auto answer = co_await Ask("GET", kRoles + remote::EncodeValue(name), *token);
     CO_RETURN_IF_ERROR(answer.status());
     seen_ = true;

@@ -1,6 +1,7 @@
 #include "logs/s3/s3_upload.h"
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 namespace boxkeeper::logs::s3 {
 
 namespace asio = boost::asio;
+using asio::experimental::awaitable_operators::operator&&;
 
 namespace {
 
@@ -87,13 +89,16 @@ class PartedUpload {
   }
 
   asio::awaitable<absl::Status> SendParts(Parts& parts, uint64_t part_bytes) {
+    auto part = co_await parts.Next(part_bytes);
     for (;;) {
-      auto part = co_await parts.Next(part_bytes);
       CO_RETURN_IF_ERROR(part.status());
       if (part->data->empty()) co_return absl::OkStatus();
-      auto etag = co_await PutPart(client_, key_, upload_, NextNumber(), *std::move(part));
+      auto put = PutPart(client_, key_, upload_, NextNumber(), *std::move(part));
+      // The next one is read and hashed while this one is on its way.
+      auto [etag, next] = co_await (std::move(put) && parts.Next(part_bytes));
       CO_RETURN_IF_ERROR(etag.status());
       etags_.push_back(*std::move(etag));
+      part = std::move(next);
     }
   }
 

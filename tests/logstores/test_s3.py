@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import s3_servers
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.fault_proxy import FaultProxy
 from tests.harness.waiting import SLOWNESS
 
 _REAL_STORE = os.path.join(BIN, "tests", "logstores", "real_store")
@@ -26,14 +27,29 @@ def _started(name):
         pytest.skip(str(why))
 
 
+def _hold_contract(server, endpoint):
+    environment = {**server.environment(), "BOXKEEPER_STORE_URL": f"s3://{server.bucket}/a/prefix", "BOXKEEPER_STORE_ENDPOINT": endpoint}
+    done = subprocess.run([_REAL_STORE], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=300 * SLOWNESS, check=False)
+    assert done.returncode == 0, done.stdout[-8000:]
+
+
 @pytest.mark.parametrize("name", _servers())
 def test_contract(name):
     with _started(name) as server:
-        environment = {**server.environment(), "BOXKEEPER_STORE_URL": f"s3://{server.bucket}/a/prefix",
-                       "BOXKEEPER_STORE_ENDPOINT": server.endpoint}
-        done = subprocess.run([_REAL_STORE], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=300 * SLOWNESS, check=False)
-        assert done.returncode == 0, done.stdout[-8000:]
+        _hold_contract(server, server.endpoint)
+
+
+def test_contract_through_faults():
+    with s3_servers.any_server() as server, FaultProxy(server.endpoint, seed=7) as proxy:
+        # Small shares: a call gives up after four tries.
+        for kind in ("busy", "reset", "trickle", "truncated", "lost_answer", "skewed"):
+            proxy.fail(kind, share=0.015)
+        for kind in ("wrong_etag", "corrupt"):
+            proxy.fail(kind, method="PUT", share=0.02)
+        _hold_contract(server, proxy.endpoint)
+        counts = proxy.heal()
+        assert len(counts) == 8, counts
 
 
 def _connect(server, url, section, **variables):

@@ -10,6 +10,7 @@ _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _BENCH = "//bench:all"
 _PROBE = "//tests/breakout:probe"
 _FAULTS = "//tests/faults:all"
+_LOG_STORES = "//tests/logstores:all"
 _FAKECLOUD = "//providers/fakecloud:fakecloudd"
 _SIM = "//tests/sim:sim"
 _TIDY_SECONDS = 60
@@ -33,7 +34,7 @@ def _whole(full):
     unit = bazel.labels(f"tests(//...) except ({_LONG})")
     e2e_env = {"BOXKEEPER_FULL": "1"} if full else {}
     # Only what runs optimised: unit tests are compiled once, under the sanitizers.
-    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _FAKECLOUD, _SIM] + long_tests, "opt")
+    yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _LOG_STORES, _FAKECLOUD, _SIM] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
     yield lambda: bazel.test("unit tests (asan)", unit, "asan")
     # At length optimised, which is a build of its own; else with what the unit tests have built.
@@ -42,7 +43,7 @@ def _whole(full):
     binaries = bazel.output_folder("opt")
     yield lambda: simulation.seeds(binaries, full)
     yield lambda: simulation.mutations(binaries, full)
-    for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout"):
+    for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout", "tests/logstores"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
     yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
     yield lambda: bench.guard(binaries)
