@@ -95,7 +95,7 @@ asio::awaitable<absl::StatusOr<http::Reply>> GcsClient::Once(const std::string& 
   out.body = request.body;
   out.deadline = deps_.clock.Boot() + kCallLimit;
   out.follow_redirects = false;
-  if (request.retry) out.idempotent = true;
+  out.idempotent = request.retry;  // else not even on a kept connection that turns out dead
   if (*token != nullptr) {
     out.headers.Set("Authorization", absl::StrCat("Bearer ", std::string((*token)->view())));
   }

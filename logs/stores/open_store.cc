@@ -4,6 +4,7 @@
 
 #include "logs/azure/azure_store.h"
 #include "logs/file_store.h"
+#include "logs/gcs/gcs_store.h"
 
 namespace boxkeeper::logs {
 
@@ -13,6 +14,10 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenStore(StoreDeps deps, StoreOpti
     options.s3.url = std::move(options.url);
     return s3::S3Store::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool},
                                std::move(options.s3));
+  }
+  if (scheme == "gs") {
+    return GcsStore::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool}, options.url,
+                            {.settings = std::move(options.gcs)});
   }
   if (scheme == "azure") {
     return AzureStore::Create({deps.clock, deps.rng, deps.files, deps.loop, deps.pool}, options.url,

@@ -10,15 +10,17 @@
 #include "base/file_system.h"
 #include "base/rng.h"
 #include "logs/azure/credentials.h"
+#include "logs/gcs/credentials.h"
 #include "logs/object_store.h"
 #include "logs/s3/s3_store.h"
 
 namespace boxkeeper::logs {
 
 struct StoreOptions {
-  std::string url;  // file://, s3:// or azure://
+  std::string url;  // file://, s3://, gs:// or azure://
   // What belongs to the URL's kind of store; its own `url` is not looked at.
   s3::S3StoreOptions s3 = {};
+  gcs::Settings gcs = {};
   azure::Settings azure = {};
 };
 
