@@ -22,7 +22,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr char kTemporaryFolder[] = "_boxkeeper/tmp/";
-constexpr size_t kMaxListed = 10'000;
 constexpr size_t kCheckRead = 64;
 constexpr absl::Duration kLeftOverAge = absl::Hours(24);
 
