@@ -64,7 +64,10 @@ SpoolBound::SpoolBound(std::shared_ptr<SpoolFolders> folders) : folders_(std::mo
 void SpoolBound::MarkStored(const std::string& name) {
   // Fails where there is none (a task without output) or it is another user's: then it stays.
   const std::string index = absl::StrCat(folders_->directory(), "/", name, "/index");
-  fchmodat(AT_FDCWD, index.c_str(), kStoredMode, 0);
+  std::error_code error;
+  std::filesystem::permissions(
+      index, std::filesystem::perms(kStoredMode),
+      std::filesystem::perm_options::replace | std::filesystem::perm_options::nofollow, error);
 }
 
 absl::StatusOr<SpoolUsage> SpoolBound::Enforce(uint64_t max_bytes) {

@@ -16,7 +16,8 @@ namespace boxkeeper::logs {
 namespace {
 
 constexpr mode_t kFolderMode = 0700;
-constexpr mode_t kFileMode = 0600;
+constexpr auto kFilePermissions =
+    std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
 // Below the spool directory; no task id looks like it.
 constexpr char kSparesFolder[] = ".spare";
 // Enough for the tasks that one sweep of the retention forgets; each is four inodes.
@@ -34,7 +35,11 @@ bool EmptyFiles(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string path = entry.path().string();
     // An index of a stored log is not writable; it becomes an ordinary one.
-    fchmodat(AT_FDCWD, path.c_str(), kFileMode, 0);
+    std::error_code unchanged;  // then it is met again below
+    std::filesystem::permissions(
+        entry.path(), kFilePermissions,
+        std::filesystem::perm_options::replace | std::filesystem::perm_options::nofollow,
+        unchanged);
     // A file of another user (a launcher run as root) or a folder cannot be kept.
     const int fd = open(path.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) {
