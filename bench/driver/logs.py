@@ -16,7 +16,7 @@ _LINE = "2026-01-01T00:00:00Z INFO a line of output of the length that programs 
 _MB = 1_000_000
 
 
-def _command(size):
+def command(size):
     return f"yes '{_LINE}' | head -c {size}"
 
 
@@ -40,12 +40,12 @@ class Logs(Experiment):
         path = os.path.join(self.daemon.folder, "logs", task.log.path, "stdout")
         if not task.log.complete or task.log.dropped_bytes or task.log.stdout_bytes != self.size:
             raise programs.Failed(f"the log is not complete: {task.log}")
-        programs.run(["/bin/sh", "-c", f"{_command(self.size)} | cmp - '{path}'"])
+        programs.run(["/bin/sh", "-c", f"{command(self.size)} | cmp - '{path}'"])
 
     def _ours(self):
         with processes.PeakMemory(self.daemon.process.pid) as memory:
             began, used = time.monotonic(), processes.cpu_seconds(self.daemon.process.pid)
-            task = self.daemon.client.submit(spec(shell=_command(self.size), owner="bench:logs"))
+            task = self.daemon.client.submit(spec(shell=command(self.size), owner="bench:logs"))
             done = self.daemon.client.wait(task, executor_pb2.WaitTaskRequest.LOG_COMPLETE, 600)
             seconds = time.monotonic() - began
             used = processes.cpu_seconds(self.daemon.process.pid) - used
@@ -55,7 +55,7 @@ class Logs(Experiment):
     def _copy(self, context):
         first, second = (os.path.join(context.folder, name) for name in ("copied-from", "copied-to"))
         began = time.monotonic()
-        programs.run(["/bin/sh", "-c", f"{_command(self.size)} > '{first}' && cp --reflink=never '{first}' '{second}' && sync -d '{first}' '{second}'"])
+        programs.run(["/bin/sh", "-c", f"{command(self.size)} > '{first}' && cp --reflink=never '{first}' '{second}' && sync -d '{first}' '{second}'"])
         seconds = time.monotonic() - began
         os.unlink(first)
         os.unlink(second)

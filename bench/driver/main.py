@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
-from bench.driver import admission, cloud, experiment, footprint, launch, logs, machine, neighbours, peers, scratch, stats, table
+from bench.driver import admission, cloud, experiment, footprint, launch, logs, machine, neighbours, peers, scratch, stats, stores, table
 from tests.harness.daemon import BIN
 
-ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *neighbours.EXPERIMENTS,
+ALL = [*admission.EXPERIMENTS, *launch.EXPERIMENTS, *footprint.EXPERIMENTS, *logs.EXPERIMENTS, *stores.EXPERIMENTS, *neighbours.EXPERIMENTS,
        *cloud.EXPERIMENTS, *peers.EXPERIMENTS]
 
 

@@ -21,13 +21,13 @@ def lines(seed, stream, count, secret):
 # Writes both streams in pieces that do not end at lines, so that a secret value is often cut in two. What was written is noted
 # only afterwards: everything noted has reached the pipe.
 _BODY = '''
-import os, sys, time
+import os, sys, threading
 def write(fd, data):
     while data:
         data = data[os.write(fd, data):]
 seed, count, noted, secret = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], os.environ.get("CHATTER_SECRET", "-")
 rng = random.Random(seed)
-waiting = {1: b"", 2: b""}
+waiting, pause = {1: b"", 2: b""}, threading.Event()
 for out, err in zip(lines(seed, "stdout", count, secret), lines(seed, "stderr", count, secret)):
     waiting[1] += out
     waiting[2] += err
@@ -35,7 +35,7 @@ for out, err in zip(lines(seed, "stdout", count, secret), lines(seed, "stderr", 
         cut = rng.randrange(len(waiting[fd]) + 1)
         write(fd, waiting[fd][:cut])
         waiting[fd] = waiting[fd][cut:]
-    time.sleep(rng.random() * 0.02)
+    pause.wait(rng.random() * 0.02)
 for fd, rest in waiting.items():
     write(fd, rest)
 with open(noted, "w") as file:
@@ -46,11 +46,11 @@ with open(noted, "w") as file:
 class Chatter:
     """One such task: about `count` lines on each stream within `count` x 10 ms."""
 
-    def __init__(self, folder, seed, count, secret=None, **fields):
-        self.seed, self.secret, self.id = seed, secret, None
+    def __init__(self, folder, seed, count, layout, secret=None):
+        self.seed, self.layout, self.secret, self.id = seed, layout, secret, None
         self._count = count
         self.noted = f"{folder}/chatter.{seed}"
-        self.spec = spec(name=f"chatter-{seed}", **fields)
+        self.spec = spec(name=f"chatter-{seed}", override={"log": {"layout": layout}})
         argv = ["python3", "-c", _LINES + _BODY, str(seed), str(count), self.noted]
         self.spec.command.argv.args.extend(argv)
         if secret:
@@ -77,8 +77,8 @@ class Chatter:
                 f"{stored[at:at + 80]!r} instead of {expected[at:at + 80]!r}")
 
 
-def make(folder, count, lines, seed):
-    """`count` of them, every third one with a secret value."""
+def make(folder, count, lines, layouts, seed):
+    """`count` of them, in all of `layouts`, every second one with a secret value."""
     rng = random.Random(seed)
-    return [Chatter(folder, number, lines, secret=f"s3cret-{rng.getrandbits(64):x}" if number % 3 == 0 else None)
+    return [Chatter(folder, number, lines, layouts[number % len(layouts)], f"s3cret-{rng.getrandbits(64):x}" if number % 2 else None)
             for number in range(count)]
