@@ -148,9 +148,10 @@ asio::awaitable<absl::StatusOr<http::Reply>> BlobClient::Once(const std::string&
                                                               size_t reply_bytes_max) {
   auto credential = co_await deps_.credentials->Get();
   CO_RETURN_IF_ERROR(credential.status());
+  const absl::Duration clock_offset = server_clock_.offset();
   auto reply = co_await deps_.http->Fetch(Sign(request, **credential), reply_bytes_max);
   if (!reply.ok()) co_return remote::ErrorOfExchange(what, reply.status());
-  const bool clock_changed = server_clock_.Learn(reply->headers);
+  const bool clock_changed = server_clock_.Learn(reply->headers, clock_offset);
   if (reply->status < 300) {
     if (request.check) CO_RETURN_IF_ERROR(request.check(*reply));
     co_return reply;

@@ -88,14 +88,15 @@ http::Request S3Client::Sign(const Call& call, const Credentials& credentials) c
 }
 
 asio::awaitable<absl::Status> S3Client::ErrorOfReply(const Call& call, http::Reply reply,
-                                                     Credentials credentials) {
+                                                     Credentials credentials,
+                                                     absl::Duration clock_offset) {
   const remote::ErrorAnswer answer = ParseError(reply);
   const ErrorContext context{Describe(call), call.method == "HEAD", options_.url.bucket,
                              options_.region, credentials.source};
   const absl::Status status = ErrorOf(reply, answer, context);
   // What cannot have a body says 403 to all of these.
   const bool unsaid = call.method == "HEAD" && reply.status == 403;
-  if ((IsAboutTime(answer) || unsaid) && server_clock_.Learn(reply.headers)) {
+  if ((IsAboutTime(answer) || unsaid) && server_clock_.Learn(reply.headers, clock_offset)) {
     co_return remote::MarkMended(status);
   }
   if (!IsAboutCredentials(answer) && !unsaid) co_return status;
@@ -109,6 +110,7 @@ asio::awaitable<absl::StatusOr<http::Reply>> S3Client::SendOnce(const Call& call
   if (!credentials.ok()) {
     co_return NoCredentials(credentials.status());
   }
+  const absl::Duration clock_offset = server_clock_.offset();
   const size_t bytes_max = std::max(call.reply_bytes_max, kErrorBytesMax);
   auto reply = co_await http_->Fetch(Sign(call, *credentials), bytes_max);
   if (!reply.ok()) {
@@ -124,7 +126,8 @@ asio::awaitable<absl::StatusOr<http::Reply>> S3Client::SendOnce(const Call& call
       co_return reply;
     }
   }
-  absl::Status error = co_await ErrorOfReply(call, *std::move(reply), *std::move(credentials));
+  absl::Status error =
+      co_await ErrorOfReply(call, *std::move(reply), *std::move(credentials), clock_offset);
   co_return error;
 }
 

@@ -76,7 +76,8 @@ class S3Client {
   base::http::Request Sign(const Call& call, const Credentials& credentials) const;
   boost::asio::awaitable<absl::StatusOr<base::http::Reply>> SendOnce(const Call& call);
   boost::asio::awaitable<absl::Status> ErrorOfReply(const Call& call, base::http::Reply reply,
-                                                    Credentials credentials);
+                                                    Credentials credentials,
+                                                    absl::Duration clock_offset);
 
   const Deps deps_;
   const Options options_;

@@ -236,6 +236,20 @@ TEST_F(S3StoreTest, AClockThatIsOffIsCorrectedByTheServers) {
   EXPECT_EQ(server_.Count("PUT"), 3) << "what was learned is kept";
 }
 
+TEST_F(S3StoreTest, AClockThatIsOffIsCorrectedForAllWhoAreUnderWay) {
+  server_.now = [this] { return clock_.Now() + absl::Hours(3); };
+  int done = 0;
+  for (int i = 0; i < 10; ++i) {
+    boost::asio::co_spawn(loop_, store().Put(PieceOf(absl::StrCat("p", i), "text")),
+                          [&done](std::exception_ptr, const absl::Status& status) {
+                            EXPECT_TRUE(status.ok()) << status;
+                            ++done;
+                          });
+  }
+  for (int i = 0; i < 100 && done < 10; ++i) EXPECT_TRUE(Put("q", "text").ok());
+  EXPECT_EQ(done, 10);
+}
+
 TEST_F(S3StoreTest, KeysThatWereReplacedAreReadAgain) {
   const auto write = [this](const std::string& key, const std::string& secret) {
     ASSERT_TRUE(base::WriteFileAtomically(files_, "/key", key + "\n", 0600).ok());

@@ -95,7 +95,7 @@ void PutLargePieces(StoreBench& bench) {
     const absl::Status put = bench.Run(bench.store().Put(LargePiece(name("l"), bytes)));
     ASSERT_TRUE(put.ok()) << put;
     const std::string content = bench.Content(name("l"));
-    ASSERT_EQ(content.size(), bytes);
+    ASSERT_EQ(content.size(), bytes) << content.substr(0, 400);
     EXPECT_EQ(Hex(Sha256::Of(content)), Hex(Sha256::Of(LargeContent(bytes))));
   }
 }

@@ -124,8 +124,10 @@ class _Connection(socketserver.StreamRequestHandler):
                 made = socket.create_connection(self.server.owner.upstream, timeout=60)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.upstream = (made, made.makefile("rb"))
-            try:
+            # A storage may refuse a request before it has all of it, and hang up: its answer counts.
+            with contextlib.suppress(OSError):
                 self.upstream[0].sendall(head + body)
+            try:
                 answer_head = _read_head(self.upstream[1])
                 while answer_head.split(b" ", 2)[1:2] == [b"100"]:
                     answer_head = _read_head(self.upstream[1])
