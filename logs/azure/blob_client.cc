@@ -36,7 +36,7 @@ absl::StatusCode CodeOf(int status, const std::string& code) {
     return absl::StatusCode::kInvalidArgument;
   }
   if (code == "ServerBusy" || code == "OperationTimedOut" || code == "InternalError" ||
-      code == "ContainerBeingDeleted") {
+      code == "ContainerBeingDeleted" || code == "Md5Mismatch") {
     return absl::StatusCode::kUnavailable;
   }
   if (code == "AuthenticationFailed" || code == "InvalidAuthenticationInfo" ||

@@ -70,6 +70,8 @@ absl::Status GcsClient::ErrorOf(const std::string& what, const http::Reply& repl
   std::string fix;
   if (reply.status == 403 && IsRateLimit(answer.code)) {
     code = absl::StatusCode::kResourceExhausted;
+  } else if (reply.status == 400 && absl::StrContains(answer.message, "CRC32C")) {
+    code = absl::StatusCode::kUnavailable;  // the bytes did not arrive as they were sent
   } else if (reply.status == 401) {
     fix = "; is the account of the credentials there and enabled?";
   } else if (reply.status == 403) {

@@ -116,6 +116,8 @@ class FakeGcsServer(s3_servers._Server):
     def __init__(self):
         folder = os.path.join(s3_servers._STATE, f"fake-gcs-server-{FAKE_GCS_SERVER_VERSION}")
         if not os.path.isdir(folder):
+            if not os.environ.get("BOXKEEPER_FULL"):
+                raise Unavailable("fake-gcs-server takes a minute to build: with BOXKEEPER_FULL only")
             go = s3_servers._go()
             with s3_servers._made_once(folder) as fresh:
                 if fresh:

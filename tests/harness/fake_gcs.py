@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -127,6 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that hung up is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FakeGcs:
     """The server; a context manager. `account`: whose tokens it accepts; None: it asks for none."""
 
@@ -135,8 +145,7 @@ class FakeGcs:
         self.objects, self.uploads, self.tokens, self.faults, self.requests = {}, {}, {}, [], []
         self.page_size, self.lock, self.generation = 1000, threading.RLock(), 1000
         self.clock_offset, self.permitted = 0, True
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -207,7 +216,8 @@ class FakeGcs:
             return refuse("Invalid grant: account not found")
         if not self.account.signed(f"{header}.{claims}".encode(), _unpadded(signature)):
             return refuse("Invalid JWT Signature.")
-        if said["aud"] != self.token_uri or "devstorage" not in said["scope"] and "cloud-platform" not in said["scope"]:
+        # Google's own client always names Google's.
+        if said["aud"] not in (self.token_uri, "https://oauth2.googleapis.com/token") or "devstorage" not in said["scope"] and "cloud-platform" not in said["scope"]:
             return refuse("Invalid JWT: audience or scope")
         if said["iat"] > now + 60 or said["exp"] < now or said["exp"] - said["iat"] > 3660:
             return refuse("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.")
@@ -296,7 +306,7 @@ class FakeGcs:
         data = b""
         for source in asked["sourceObjects"]:
             there = self.objects.get((bucket, source["name"]))
-            if there is None or int(source.get("generation", there.generation)) != there.generation:
+            if there is None or int(source.get("generation") or there.generation) != there.generation:
                 raise _Error(404, "notFound", f"No such object: {bucket}/{source['name']}")
             data += there.data
         self._store(request, bucket, name, data, asked["destination"].get("contentType"), None)

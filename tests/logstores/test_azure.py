@@ -8,6 +8,7 @@ import pytest
 from tests.harness import cloud_servers
 from tests.harness.client import spec
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.fault_proxy import FaultProxy
 from tests.harness.gate import Gate
 from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import SLOWNESS, until
@@ -39,6 +40,18 @@ def test_contract_with_the_key(azurite):
 def test_contract_with_a_sas(azurite):
     _contract({"HOME": azurite.folder, "AZURE_STORAGE_ACCOUNT": azurite.account, "AZURE_STORAGE_SAS_TOKEN": azurite.sas("racwdl")},
               BOXKEEPER_STORE_URL="azure://logs/sas", BOXKEEPER_STORE_ENDPOINT=azurite.endpoint)
+
+
+def test_contract_through_faults(azurite):
+    with FaultProxy(azurite.server, seed=11) as proxy:
+        # Small shares: a call gives up after four tries.
+        for kind in ("busy", "reset", "trickle", "truncated", "lost_answer"):
+            proxy.fail(kind, share=0.015)
+        proxy.fail("corrupt", method="PUT", share=0.02)
+        _contract(azurite.environment(), BOXKEEPER_STORE_URL="azure://logs/faults",
+                  BOXKEEPER_STORE_ENDPOINT=f"{proxy.endpoint}/{azurite.account}")
+        counts = proxy.heal()
+        assert len(counts) == 6, counts
 
 
 def _write(folder, name, content):
