@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/crypto/base64.h"
@@ -100,13 +101,11 @@ http::Request BlobClient::Sign(const BlobRequest& request, const Credential& cre
 
 std::string BlobClient::FixFor(absl::StatusCode code, const std::string& azure_code) const {
   std::string fix;
-  if (code == absl::StatusCode::kUnauthenticated) {
+  // Azure and its emulator do not tell a wrong key from a missing right in the same words.
+  if (code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kPermissionDenied) {
     fix = absl::StrCat("is the key or SAS the one of account '", account_.name,
-                       "', and not replaced or expired?");
-  } else if (code == absl::StatusCode::kPermissionDenied) {
-    fix =
-        "the key or SAS must allow reading, adding, creating, writing, deleting and listing "
-        "(sp=racwdl), from this machine's address";
+                       "', not replaced or expired, and does it allow reading, adding, creating, "
+                       "writing, deleting and listing (sp=racwdl) from this machine's address?");
   } else if (azure_code == "ContainerNotFound") {
     fix = absl::StrCat("create the container '", container_, "' in account '", account_.name, "'");
   }
@@ -134,7 +133,11 @@ absl::Status BlobClient::ErrorOf(const std::string& what, const http::Reply& rep
       absl::StrAppend(&answer.message, " ", detail);
     }
   }
-  const absl::StatusCode code = CodeOf(reply.status, answer.code);
+  absl::StatusCode code = CodeOf(reply.status, answer.code);
+  // Bytes that did not arrive as they were sent; the emulator has no code of its own for that.
+  if (reply.status == 400 && absl::StrContains(answer.message, "MD5")) {
+    code = absl::StatusCode::kUnavailable;
+  }
   std::string text(remote::MakeError(code, what, answer).message());
   const std::string fix = FixFor(code, answer.code);
   if (!fix.empty()) absl::StrAppend(&text, "; ", fix);
