@@ -6,15 +6,19 @@ Debian's packages, unpacked into .state/ without being installed. `any_server()`
 
 import contextlib
 import datetime
+import functools
 import glob
 import hashlib
 import hmac
+import html
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 
 from tests.harness.waiting import SLOWNESS, until
 
@@ -98,13 +102,16 @@ class _Server:
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_REGION": self.region,
                 "AWS_EC2_METADATA_DISABLED": "true", "HOME": self.folder}
 
-    def request(self, method, path):
-        """Status of a signed request without body or query; a signer of its own, so that ours does not judge itself."""
+    def request(self, method, path, query=()):
+        """(status, body) of a signed request without body; a signer of its own, so that ours does not judge itself."""
+        quote = functools.partial(urllib.parse.quote, safe="-_.~")
+        path = urllib.parse.quote(path, safe="/-_.~")
+        words = "&".join(f"{quote(key)}={quote(value)}" for key, value in sorted(query))
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         host = self.endpoint.partition("://")[2]
         body = hashlib.sha256(b"").hexdigest()
         signed = "host;x-amz-content-sha256;x-amz-date"
-        canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{now}\n\n{signed}\n{body}"
+        canonical = f"{method}\n{path}\n{words}\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{now}\n\n{signed}\n{body}"
         scope = f"{now[:8]}/{self.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         key = f"AWS4{self.secret_key}".encode()
@@ -115,8 +122,27 @@ class _Server:
                    f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"}
         connection = http.client.HTTPConnection(host, timeout=30 * SLOWNESS)
         with contextlib.closing(connection):
-            connection.request(method, path, headers=headers)
-            return connection.getresponse().status
+            connection.request(method, f"{path}?{words}" if words else path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def get(self, key):
+        """An object's bytes."""
+        status, body = self.request("GET", f"/{self.bucket}/{key}")
+        assert status == 200, (status, body)
+        return body
+
+    def keys(self, prefix=""):
+        """The first thousand keys that begin with `prefix`, sorted."""
+        status, body = self.request("GET", f"/{self.bucket}", [("list-type", "2"), ("prefix", prefix)])
+        assert status == 200, (status, body)
+        return sorted(html.unescape(key) for key in re.findall("<Key>(.*?)</Key>", body.decode()))
+
+    def uploads(self):
+        """How many uploads in parts are unfinished."""
+        status, body = self.request("GET", f"/{self.bucket}", [("uploads", "")])
+        assert status == 200, (status, body)
+        return body.count(b"<UploadId>")
 
     def _start(self, name, arguments, port, **keys):
         with open(os.path.join(self.folder, f"{name}.log"), "wb") as log:
@@ -305,7 +331,7 @@ class SwiftS3(_Server):
         return path
 
     def _make_bucket(self):
-        status = self.request("PUT", f"/{self.bucket}")
+        status, _ = self.request("PUT", f"/{self.bucket}")
         if status != 200:
             raise Unavailable(f"swift: making a bucket: HTTP {status}")
 

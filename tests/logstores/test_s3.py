@@ -6,8 +6,10 @@ import subprocess
 import pytest
 
 from tests.harness import s3_servers
+from tests.harness.client import end, spec
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.fault_proxy import FaultProxy
+from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import SLOWNESS
 
 _REAL_STORE = os.path.join(BIN, "tests", "logstores", "real_store")
@@ -82,3 +84,40 @@ def test_connect_says_what_to_fix():
             code, line = _connect(server, url, section, **variables)
             assert code != 0 and expected in line, line
             assert server.secret_key not in line
+
+
+def _stored(server, task, stream):
+    """A stream's pieces, joined."""
+    keys = server.keys(f"logs/{task.log.path}/{stream}.")
+    offset, data = 0, b""
+    for key in keys:
+        assert int(key.rpartition(".")[2]) == offset, keys
+        data += server.get(key)
+        offset = len(data)
+    return data
+
+
+def test_logs_are_whole_though_daemon_and_storage_die():
+    lines = 400
+    script = f"i=0; while [ $i -lt {lines} ]; do echo task $0 line $i; echo err $i >&2; i=$((i+1)); [ $((i % 40)) -ne 0 ] || sleep 0.2; done"
+    with _started("versitygw") as server, FaultProxy(server.endpoint, seed=3) as proxy:
+        for kind in ("busy", "reset", "truncated", "lost_answer"):
+            proxy.fail(kind, share=0.02)
+        proxy.fail("expired_token", method="PUT", times=2)
+        config = {"logs": {"url": f"s3://{server.bucket}/logs", "s3": {"endpoint": proxy.endpoint}}}
+        with Daemon(config, environment=server.environment()) as daemon:
+            daemon.start()
+            ids = [daemon.client.submit(spec(["sh", "-c", script, str(number)])) for number in range(12)]
+            for task_id in ids[:4]:
+                daemon.client.wait_running(task_id)
+            server.stop()
+            daemon.kill()
+            daemon.start()
+            server.start()
+            tasks = [daemon.client.wait(task_id, executor_pb2.WaitTaskRequest.LOG_COMPLETE, seconds=120) for task_id in ids]
+            proxy.heal()
+            for number, task in enumerate(tasks):
+                assert end(task)[0] == "SUCCEEDED", end(task)
+                assert _stored(server, task, "stdout") == b"".join(b"task %d line %d\n" % (number, n) for n in range(lines))
+                assert _stored(server, task, "stderr") == b"".join(b"err %d\n" % n for n in range(lines))
+            assert server.uploads() == 0
