@@ -31,13 +31,14 @@ std::string HttpDate(absl::Time time) {
   return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", time, absl::UTCTimeZone());
 }
 
-// What is worth another try whatever the HTTP status says, and what an operator must mend.
+// What is worth another try whatever the HTTP status says, and what an operator must mend. Our XML
+// is good when it is sent.
 absl::StatusCode CodeOf(int status, const std::string& code) {
   if (code == "ContainerNotFound" || code == "ResourceNotFound") {
     return absl::StatusCode::kInvalidArgument;
   }
   if (code == "ServerBusy" || code == "OperationTimedOut" || code == "InternalError" ||
-      code == "ContainerBeingDeleted" || code == "Md5Mismatch") {
+      code == "ContainerBeingDeleted" || code == "Md5Mismatch" || code == "InvalidXmlDocument") {
     return absl::StatusCode::kUnavailable;
   }
   if (code == "AuthenticationFailed" || code == "InvalidAuthenticationInfo" ||
@@ -134,8 +135,10 @@ absl::Status BlobClient::ErrorOf(const std::string& what, const http::Reply& rep
     }
   }
   absl::StatusCode code = CodeOf(reply.status, answer.code);
-  // Bytes that did not arrive as they were sent; the emulator has no code of its own for that.
-  if (reply.status == 400 && absl::StrContains(answer.message, "MD5")) {
+  // Bytes that did not arrive as they were sent; the emulator has no code of its own for that, and
+  // of a list that it cannot read it says nothing at all.
+  const bool says_nothing = answer.code.empty() && answer.message.empty();
+  if (reply.status == 400 && (says_nothing || absl::StrContains(answer.message, "MD5"))) {
     code = absl::StatusCode::kUnavailable;
   }
   std::string text(remote::MakeError(code, what, answer).message());

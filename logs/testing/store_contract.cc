@@ -192,7 +192,8 @@ void ExtendsAndReplacesWhatWasBehind(StoreBench& bench) {
     ASSERT_TRUE(extended.ok()) << extended;
     EXPECT_EQ(bench.Content(name("o")), "hello world");
   }
-  ASSERT_TRUE(extend(4, "p, and more").ok());
+  const absl::Status replaced = extend(4, "p, and more");
+  ASSERT_TRUE(replaced.ok()) << replaced;
   EXPECT_EQ(bench.Content(name("o")), "hellp, and more");
   EXPECT_TRUE(absl::IsOutOfRange(extend(100, "x")));
   Piece wrong = PieceOf(name("o"), "tail");
