@@ -24,32 +24,31 @@ LAYOUTS = ("plain", "metaflow", "airflow")
 LOG_COMPLETE = executor_pb2.WaitTaskRequest.LOG_COMPLETE
 
 
-def _kill_sandbox(folder, task):
-    """kill -9 of the task's own process, as an OOM killer or an impatient operator does it; False if it had ended."""
-    for pid in processes.of_folder(folder):
-        if task.noted.encode() in b"\0".join(a.encode() for a in processes.arguments(pid)) and processes.name(pid).startswith("python3"):
-            try:
+def _kill_sandbox(client, folder, victim):
+    """kill -9 of the task's own process, as an OOM killer or an impatient operator does it."""
+    client.wait_running(victim.id, seconds=60)
+
+    def killed():
+        for pid in processes.of_folder(folder):
+            arguments = processes.arguments(pid)
+            if arguments[:1] == ["python3"] and arguments[3:4] == [str(victim.seed)]:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            return True
-    return False
+                return True
+        return False
+
+    until(killed, f"the process of chatter {victim.seed}")
 
 
-def _whole(item, killed):
-    return item not in killed or os.path.exists(item.noted)
-
-
-def _check_streams(store, item, task, facts, killed):
+def _check_streams(store, item, task, facts):
     """plain and metaflow: both streams, against what the task writes and what its exit record says."""
     for stream in chatter.STREAMS:
         stored = store.stream(task.log.path, stream)
-        item.check(stored, stream, _whole(item, killed))
+        item.check(stored, stream)
         assert facts[stream]["stored_bytes"] == len(stored), (facts, len(stored))
         assert facts[stream]["sha256"] == hashlib.sha256(stored).hexdigest(), facts
 
 
-def _check_records(store, item, task, facts, killed):
+def _check_records(store, item, task, facts):
     """airflow: the pieces in order, and the text of each stream's records."""
     merged = b"".join(store.get(name) for name in store.names(task.log.path + "."))
     assert facts["merged"]["stored_bytes"] == len(merged), (facts, len(merged))
@@ -57,19 +56,19 @@ def _check_records(store, item, task, facts, killed):
     records = [json.loads(line) for line in merged.splitlines()]
     for stream in chatter.STREAMS:
         text = "".join(r["event"] + "\n" for r in records if r["logger"] == f"task.{stream}").encode()
-        if not _whole(item, killed):
+        if item.victim:
             text = text[:-1]  # the last line may be half a one
-        item.check(text, stream, _whole(item, killed))
+        item.check(text, stream)
 
 
-def _check(store, item, task, killed):
-    if _whole(item, killed):
-        assert end(task) == ("SUCCEEDED", "EXIT_CODE", 0, None), (end(task), task.message)
+def _check(store, item, task):
+    expected = ("FAILED", "SIGNAL", None, signal.SIGKILL) if item.victim else ("SUCCEEDED", "EXIT_CODE", 0, None)
+    assert end(task) == expected, (item.seed, end(task), task.message)
     assert task.log.complete and not task.log.dropped_bytes
     facts = json.loads(store.get(f"_boxkeeper/{item.id}/exit.json"))["stored"]
     assert facts["layout"] == item.layout
     check = _check_records if item.layout == "airflow" else _check_streams
-    check(store, item, task, facts, killed)
+    check(store, item, task, facts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,11 +82,10 @@ def test_every_stored_stream_is_what_its_task_wrote(kind):
         pytest.skip(str(why))
     with opened as store, Daemon({"logs": store.config}, environment=store.environment) as daemon:
         client = daemon.start().client
-        tasks = chatter.make(daemon.folder, TASKS, LINES, LAYOUTS, seed)
+        tasks = chatter.make(TASKS, LINES, LAYOUTS, ROUNDS, seed)
         for item, result in zip(tasks, client.submit_all([t.spec for t in tasks])):
             assert result.outcome == executor_pb2.SubmitResult.ACCEPTED, result
             item.id = result.id
-        killed = []
         for number in range(3 * ROUNDS):
             # Random moments are the point here.
             pause.wait(rng.random() * 0.5)
@@ -100,13 +98,10 @@ def test_every_stored_stream_is_what_its_task_wrote(kind):
                 pause.wait(rng.random())
                 store.start()
             else:
-                victim = rng.choice(tasks)
-                if _kill_sandbox(daemon.folder, victim):
-                    killed.append(victim)
-        assert killed
+                _kill_sandbox(client, daemon.folder, tasks[number // 3])
         ended = {t.id: t for t in client.wait_all([t.id for t in tasks], LOG_COMPLETE, seconds=240)}
         for item in tasks:
-            _check(store, item, ended[item.id], killed)
+            _check(store, item, ended[item.id])
         assert daemon.terminate() == 0
         until(lambda: all("".join(processes.arguments(p)[:1]).endswith("boxlaunch") for p in processes.of_folder(daemon.state_dir)),
               "only the launcher is left")

@@ -3,8 +3,11 @@
 import os
 import shutil
 import tempfile
+import xml.etree.ElementTree as ElementTree
 
-from tests.harness import s3_servers
+from tests.harness import cloud_servers, s3_servers
+from tests.harness.fake_gcs import FakeGcs, ServiceAccount
+from tests.harness.fault_proxy import FaultProxy
 
 
 class Folder:
@@ -50,16 +53,26 @@ class Folder:
         return b"".join(self.get(name) for name in names)
 
 
+# Beside the outages: what a busy server and a bad line do, as shares of all requests.
+_TROUBLE = {"busy": 0.03, "reset": 0.03, "lost_answer": 0.03, "truncated": 0.01}
+
+
 class S3(Folder):
     """s3:// on a gateway in front of a folder; away means that the gateway was killed."""
 
     def __init__(self):
         self._server = s3_servers.VersityGw()
+        self._proxy = FaultProxy(self._server.endpoint)
         self._parent, self._folder = self._server.folder, f"{self._server.data}/{self._server.bucket}/a/b"
-        self.config = {"url": f"s3://{self._server.bucket}/a/b", "s3": {"endpoint": self._server.endpoint, "path_style": True}}
+        self.config = {"url": f"s3://{self._server.bucket}/a/b", "s3": {"endpoint": self._proxy.endpoint, "path_style": True}}
         self.environment = self._server.environment()
 
+    def __enter__(self):
+        _trouble(self._proxy)
+        return self
+
     def __exit__(self, *failure):
+        self._proxy.__exit__()
         self._server.close()
 
     def kill(self):
@@ -69,5 +82,87 @@ class S3(Folder):
         self._server.start()
 
 
-KINDS = {"file": Folder, "s3": S3}
+class _Remote:
+    """Servers that keep everything in memory: away means that nothing gets through to them."""
+
+    def __init__(self, endpoint):
+        self._proxy = FaultProxy(endpoint)
+
+    def __enter__(self):
+        _trouble(self._proxy)
+        return self
+
+    def __exit__(self, *failure):
+        self._proxy.__exit__()
+
+    def kill(self):
+        self._proxy.heal()
+        self._proxy.fail("reset")
+
+    def start(self):
+        self._proxy.heal()
+        _trouble(self._proxy)
+
+    stream = Folder.stream
+
+
+class Azure(_Remote):
+    """azure:// on Microsoft's emulator."""
+
+    def __init__(self):
+        self._server = cloud_servers.Azurite()
+        super().__init__(self._server.server)
+        self.config = {"url": f"azure://{self._server.container}/a/b", "azure": {"endpoint": f"{self._proxy.endpoint}/{self._server.account}"}}
+        self.environment = {"AZURE_STORAGE_ACCOUNT": self._server.account, "AZURE_STORAGE_KEY": self._server.key, "HOME": self._server.folder}
+
+    def __exit__(self, *failure):
+        super().__exit__(*failure)
+        self._server.close()
+
+    def names(self, prefix):
+        _, body = self._server.request("GET", f"/{self._server.container}", {"restype": "container", "comp": "list", "prefix": f"a/b/{prefix}"})
+        return sorted(name.text.removeprefix("a/b/") for name in ElementTree.fromstring(body).iter("Name"))
+
+    def get(self, name):
+        status, body = self._server.request("GET", f"/{self._server.container}/a/b/{name}", {})
+        assert status == 200, (name, status)
+        return body
+
+
+class Gcs(_Remote):
+    """gs:// on a fake that verifies tokens and that Google's own client accepts."""
+
+    def __init__(self):
+        self._account = ServiceAccount()
+        self._server = FakeGcs(self._account)
+        super().__init__(self._server.url)
+        self._folder = tempfile.mkdtemp(prefix="bk-gcs-", dir="/tmp")
+        key_file = os.path.join(self._folder, "key.json")
+        with open(key_file, "w", encoding="utf-8") as file:
+            file.write(self._account.file(self._server.token_uri))
+        self.config = {"url": "gs://logs/a/b", "gcs": {"endpoint": self._proxy.endpoint, "credentials_file": key_file}}
+        self.environment = {"HOME": self._folder}
+
+    def __enter__(self):
+        self._server.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *failure):
+        super().__exit__(*failure)
+        self._server.__exit__()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def names(self, prefix):
+        return [name.removeprefix("a/b/") for name in self._server.names() if name.startswith(f"a/b/{prefix}")]
+
+    def get(self, name):
+        return self._server.content(f"a/b/{name}")
+
+
+def _trouble(proxy):
+    for kind, share in _TROUBLE.items():
+        proxy.fail(kind, share=share)
+
+
+KINDS = {"file": Folder, "s3": S3, "azure": Azure, "gcs": Gcs}
 Unavailable = s3_servers.Unavailable
