@@ -26,6 +26,7 @@ struct Script {
   Layout layout = Layout::kPlain;
   Phases phases;
   bool lose_power = false;  // the store's machine goes down with the daemon
+  std::shared_ptr<const Redactor> redactor = nullptr;
 };
 
 std::string Line(int i) { return absl::StrCat("line ", i, " ", std::string(i % 40, '.')); }
@@ -64,7 +65,9 @@ bool Play(ShippingWorld& world, const Script& script, int die_at) {
   for (int life = 0; life < 2; ++life) {
     const ShipperOptions options{.flush_bytes = 500, .flush_bytes_max = 500};
     ShippingDaemon daemon(world, life == 0 ? std::optional(die_at) : std::nullopt, options);
-    daemon.shipper().Track(world.Job(script.layout));
+    ShipJob job = world.Job(script.layout);
+    job.redactor = script.redactor;
+    daemon.shipper().Track(std::move(job));
     while (next_phase < script.phases.size() && !daemon.dead()) {
       script.phases[next_phase++](world.writer);
       daemon.clock().Advance(seconds(40));
@@ -171,6 +174,38 @@ TEST_P(PlainCrashTest, BytesAreEqualWhereverTheDaemonDies) {
     ShippingWorld world(store);
     died = Play(world, script, die_at);
     ExpectPlainComplete(world);
+    ExpectSumsInExitRecord(world, layout);
+    ExpectRepeatsAreEqual(world);
+  }
+  EXPECT_GT(die_at, 20);
+}
+
+// A value that is cut by reads, flushes and deaths is overwritten all the same, once and for all.
+TEST_P(PlainCrashTest, SecretsAreNeverStoredWhereverTheDaemonDies) {
+  const std::string secret = "hunter22-of-many-letters";
+  Phases phases;
+  std::string expected;
+  for (size_t cut = 1; cut < secret.size(); cut += 3) {
+    phases.push_back([&secret, cut](SpoolWriter& w) {
+      w.Write(Stream::kStdout, "before " + secret.substr(0, cut), kStart);
+    });
+    phases.push_back([&secret, cut](SpoolWriter& w) {
+      w.Write(Stream::kStdout, secret.substr(cut) + " after\n", kStart);
+    });
+    expected += "before " + std::string(secret.size(), '*') + " after\n";
+  }
+  const auto [layout, store, lose_power] = GetParam();
+  const Script script{
+      .layout = layout,
+      .phases = phases,
+      .lose_power = lose_power,
+      .redactor = std::make_shared<const Redactor>(std::vector<std::string>{secret})};
+  int die_at = 0;
+  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+    ShippingWorld world(store);
+    died = Play(world, script, die_at);
+    ASSERT_EQ(world.StoredStream(Stream::kStdout), expected) << die_at;
+    ASSERT_EQ(Spooled(world, Stream::kStdout), expected) << die_at;
     ExpectSumsInExitRecord(world, layout);
     ExpectRepeatsAreEqual(world);
   }

@@ -23,7 +23,7 @@ import urllib.parse
 from tests.harness.waiting import SLOWNESS, until
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_STATE = os.path.join(_ROOT, ".state")
+STATE = os.path.join(_ROOT, ".state")
 VERSITYGW_VERSION = "v1.8.0"
 _VERSITYGW = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
 _GO_MINOR = 21
@@ -46,7 +46,7 @@ def _answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _run(arguments, what, **keys):
+def run(arguments, what, **keys):
     done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, **keys)
     if done.returncode != 0:
         raise Unavailable(f"{what}: {' '.join(done.stdout.split())[-300:]}")
@@ -54,16 +54,16 @@ def _run(arguments, what, **keys):
 
 
 @contextlib.contextmanager
-def _made_once(folder):
+def made_once(folder):
     """Gives a fresh folder that becomes `folder` when the block succeeds; None if it is there already. One process at a time."""
-    os.makedirs(_STATE, exist_ok=True)
-    lock = os.open(os.path.join(_STATE, os.path.basename(folder) + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    os.makedirs(STATE, exist_ok=True)
+    lock = os.open(os.path.join(STATE, os.path.basename(folder) + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
     try:
         os.lockf(lock, os.F_LOCK, 0)
         if os.path.isdir(folder):
             yield None
             return
-        fresh = tempfile.mkdtemp(prefix=os.path.basename(folder) + ".", dir=_STATE)
+        fresh = tempfile.mkdtemp(prefix=os.path.basename(folder) + ".", dir=STATE)
         try:
             yield fresh
             os.rename(fresh, folder)
@@ -161,7 +161,7 @@ def _go():
     for path in (shutil.which("go"), "/usr/local/go/bin/go"):
         if not path or not os.access(path, os.X_OK):
             continue
-        words = _run([path, "env", "GOVERSION"], "go").strip()  # go1.26.8
+        words = run([path, "env", "GOVERSION"], "go").strip()  # go1.26.8
         if words.startswith("go1.") and int(words[4:].split(".")[0]) >= _GO_MINOR:
             return path
     raise Unavailable(f"no go of version 1.{_GO_MINOR} or newer")
@@ -169,13 +169,13 @@ def _go():
 
 def _versitygw():
     """Path of the program, built if it is not there yet."""
-    folder = os.path.join(_STATE, f"versitygw-{VERSITYGW_VERSION}")
+    folder = os.path.join(STATE, f"versitygw-{VERSITYGW_VERSION}")
     program = os.path.join(folder, "versitygw")
     if not os.path.isdir(folder):
         go = _go()
-        with _made_once(folder) as fresh:
+        with made_once(folder) as fresh:
             if fresh:
-                _run([go, "install", _VERSITYGW], "go install versitygw", env={**os.environ, "GOBIN": fresh}, timeout=900)
+                run([go, "install", _VERSITYGW], "go install versitygw", env={**os.environ, "GOBIN": fresh}, timeout=900)
     return program
 
 
@@ -214,17 +214,17 @@ class VersityGw(_Server):
 
 def _swift_root():
     """Swift's packages unpacked, with those they need and this machine lacks."""
-    folder = os.path.join(_STATE, "swift-root")
-    with _made_once(folder) as fresh:
+    folder = os.path.join(STATE, "swift-root")
+    with made_once(folder) as fresh:
         if fresh:
             if not shutil.which("apt-get"):
                 raise Unavailable("no apt-get")
             archives = os.path.join(fresh, "archives")
             os.makedirs(os.path.join(archives, "partial"))
-            _run(["apt-get", "-y", "-qq", "--download-only", "--no-install-recommends", "-o", f"Dir::Cache::archives={archives}", "-o",
+            run(["apt-get", "-y", "-qq", "--download-only", "--no-install-recommends", "-o", f"Dir::Cache::archives={archives}", "-o",
                   "Debug::NoLocking=1", "install", *_SWIFT_PACKAGES], "apt-get")
             for package in glob.glob(os.path.join(archives, "*.deb")):
-                _run(["dpkg", "-x", package, fresh], "dpkg")
+                run(["dpkg", "-x", package, fresh], "dpkg")
             shutil.rmtree(archives)
     return folder
 
@@ -315,7 +315,7 @@ class SwiftS3(_Server):
             port = _free_port()
             builder = os.path.join(self.folder, f"{kind}.builder")
             for words in (["create", "4", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
-                _run(["/usr/bin/python3", os.path.join(root, "usr/bin/swift-ring-builder"), builder, *words], "swift-ring-builder",
+                run(["/usr/bin/python3", os.path.join(root, "usr/bin/swift-ring-builder"), builder, *words], "swift-ring-builder",
                      env=self._environment, cwd=self.folder)
             path = self._write(f"{kind}.conf", _BACKEND_CONF.format(kind=kind, port=port, folder=self.folder, user=user))
             self._start(kind, ["/usr/bin/python3", run, conf, path, f"{kind}-server"], port, env=self._environment)
