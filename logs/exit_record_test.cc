@@ -30,7 +30,7 @@ TEST(ExitRecordTest, TellsOfEachStreamAsItIsStored) {
   const auto& stdout_facts = facts.at("stdout").as_object();
   EXPECT_EQ(stdout_facts.at("raw_bytes").as_int64(), 100);
   EXPECT_EQ(stdout_facts.at("dropped_bytes").as_int64(), 80);
-  EXPECT_EQ(stdout_facts.at("stored_bytes").as_int64(), 20 + 32);  // with the marker
+  EXPECT_EQ(stdout_facts.at("stored_bytes").as_int64(), 20 + 31);  // with the marker
   EXPECT_EQ(stdout_facts.at("pieces").as_int64(), 3);
   EXPECT_EQ(stdout_facts.at("sha256").as_string(), Hex(Sha256::Of("what is stored")));
   const auto& stderr_facts = facts.at("stderr").as_object();
