@@ -185,7 +185,7 @@ TEST(LoadConfigTest, EachMistakeIsFoundAtItsPlace) {
       {"providers: {x: {type: fake, concurrency: {creat: 1}}}", "did you mean 'create'?"},
       {"providers: {x: {type: fake, timeout: 5}}", "providers.x.timeout: expected a duration"},
       {"providers: {x: {type: fake, profile: p}}", "providers.x.profile: not allowed here"},
-      {"providers: {x: {type: fake, outputs: []}}", "not supported by this version"},
+      {"providers: {x: {type: fake, keep: 1h}}", "not supported by this version"},
       {"profiles: {p: {cpus: 1}}", "profiles.p.cpus: unknown key, did you mean 'cpu'?"},
       {"profiles: {p: {start_deadline: 5}}", "profiles.p.start_deadline: not allowed here"},
       {"profiles: {p: {provider: gone}}", "profiles.p.provider: 'gone' is not under providers"},

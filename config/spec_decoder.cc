@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "base/core/outputs_format.h"
 #include "config/read_value.h"
 #include "config/text_values.h"
 
@@ -211,6 +212,23 @@ bool ReadVolumes(ValueReader& reader, const Value& value, const std::string& pat
   return true;
 }
 
+bool ReadOutputs(ValueReader& reader, const Value& value, const std::string& path,
+                 SandboxSpec* spec) {
+  const auto patterns = reader.TextList(value, path, /*or_one=*/false, base::kOutputPatternsMax);
+  if (!patterns.has_value()) return false;
+  for (const std::string& pattern : *patterns) {
+    if (const std::string why = base::CheckOutputPattern(pattern); !why.empty()) {
+      reader.Add(path, value.line,
+                 "a path " + why +
+                     "; allowed: paths and globs of at most 1024 bytes and 32 components, none of "
+                     "them '..', relative to the working directory or absolute");
+      return false;
+    }
+    spec->add_outputs(pattern);
+  }
+  return true;
+}
+
 bool ReadPriority(ValueReader& reader, const Value& value, const std::string& path,
                   SandboxSpec* spec) {
   constexpr int64_t kPriorityMax = 1'000'000;
@@ -298,7 +316,7 @@ constexpr SpecKey kKeys[] = {
     {"log", kAnywhere, ReadLog},
     {"memory_mb", kAnywhere, ReadWhole<&SandboxSpec::set_memory_mb, 1, kMegabytesMax>},
     {"network", kAnywhere, ReadTextWith<SetNetwork>},
-    {"outputs", kAnywhere, nullptr},
+    {"outputs", kAnywhere, ReadOutputs},
     {"pids", kAnywhere, ReadWhole<&SandboxSpec::set_pids, 1, kPidsMax>},
     {"priority", kInProfile | kInOverride, ReadPriority},
     {"profile", kInOverride, ReadProfile},

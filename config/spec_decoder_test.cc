@@ -45,6 +45,7 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
     "workdir": "/w", "user": "u", "timeout": "90s", "start_deadline": "2030-01-31T12:00:00.5Z",
     "grace": "500ms", "network": "none", "read_only_root": false, "priority": -3,
     "volumes": ["/data:/mnt/data:ro", "cache:/cache"],
+    "outputs": ["dist", "/tmp/*.xml"],
     "provider_options": {"deep": [1, {"x": null}]},
     "log": {"layout": "airflow", "path": "a/b.log", "streams": ["stdout"]}})");
   const auto& spec = layer.spec();
@@ -59,6 +60,8 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
   EXPECT_EQ(spec.pids(), 7);
   EXPECT_EQ(spec.env().at("A_b.c-d"), "x\ny");
   EXPECT_EQ(spec.workdir(), "/w");
+  ASSERT_EQ(spec.outputs_size(), 2);
+  EXPECT_EQ(spec.outputs(1), "/tmp/*.xml");
   ASSERT_EQ(spec.volumes_size(), 2);
   EXPECT_EQ(spec.volumes(0).source(), "/data");
   EXPECT_EQ(spec.volumes(0).target(), "/mnt/data");
@@ -147,6 +150,9 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
       {R"({"profile": ""})", "sandbox_override.profile: is empty"},
       {R"({"read_only_root": "yes"})", "expected true or false"},
       {R"({"volumes": ["/data"]})", "SOURCE:TARGET"},
+      {R"({"outputs": "dist"})", "list"},
+      {R"({"outputs": ["a/../../b"]})", "has '..' in it"},
+      {R"({"outputs": ["/"]})", "whole file system"},
       {R"({"volumes": ["/data:relative"]})", "SOURCE:TARGET"},
       {R"({"volumes": ["/data:/a/../etc"]})", "SOURCE:TARGET"},
       {R"({"volumes": ["/data:/a:rx"]})", "SOURCE:TARGET"},
@@ -170,8 +176,7 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
 }
 
 TEST(SpecDecoderTest, KeysOfTheDesignThatAreNotThereYetAreNamed) {
-  for (const char* key :
-       {"outputs", "entrypoint", "stdin", "labels", "pull_policy", "image_auth", "keep"}) {
+  for (const char* key : {"entrypoint", "stdin", "labels", "pull_policy", "image_auth", "keep"}) {
     std::vector<std::string> messages;
     Decode("{\"" + std::string(key) + "\": 1}", &messages);
     EXPECT_THAT(messages, ElementsAre(HasSubstr("sandbox_override." + std::string(key) +
