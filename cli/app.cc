@@ -11,6 +11,7 @@
 #include "base/duration_text.h"
 #include "base/version.h"
 #include "cli/admin_commands.h"
+#include "cli/artifact_commands.h"
 #include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/exit_code.h"
@@ -45,6 +46,7 @@ class App {
     AddGetAndDescribe();
     AddWait();
     AddLogs();
+    AddArtifacts();
     AddCancel();
     AddAbandon();
     AddEvents();
@@ -170,6 +172,19 @@ class App {
     logs.add_flag("--raw", logs_.raw, "Do not escape control characters on a terminal");
   }
 
+  void AddArtifacts() {
+    CLI::App& artifacts =
+        Add("artifacts", "List (ls) or fetch (get) what a task has left behind by --output",
+            [this](Session& s) { return cli::Artifacts(s, artifacts_); });
+    artifacts.add_option("ACTION", artifacts_.action, "ls or get")
+        ->required()
+        ->check(CLI::IsMember({"ls", "get"}));
+    artifacts.add_option("TASK", artifacts_.ref, "Id or key")->required();
+    artifacts.add_option("PATH", artifacts_.paths, "Only these: paths, directories or globs");
+    artifacts.add_option("--to", artifacts_.directory,
+                         "get: directory to put them into; default: here; - = to stdout");
+  }
+
   void AddCancel() {
     CLI::App& cancel = Add("cancel", "Stop tasks; final once it answers",
                            [this](Session& s) { return cli::Cancel(s, cancel_); });
@@ -266,6 +281,7 @@ class App {
       words.name = command->get_name();
       words.help = command->get_description();
       words.takes_tasks = command->get_option_no_throw("TASK") != nullptr;
+      if (words.name == "artifacts") words.arguments = {"ls", "get"};
       if (words.name == "completion") words.arguments = {"bash", "zsh", "fish"};
       AddWords(*command, words.flags);
       AddWords(app_, words.flags);
@@ -339,6 +355,7 @@ class App {
   std::vector<std::string> refs_;
   WaitFlags wait_;
   LogsFlags logs_;
+  ArtifactsFlags artifacts_;
   CancelFlags cancel_;
   EventsFlags events_;
   std::string provider_, shell_, reason_;

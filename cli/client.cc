@@ -240,6 +240,19 @@ absl::Status Client::ReadLog(const v1::ReadLogRequest& request,
       on_message);
 }
 
+absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(
+    const v1::ListArtifactsRequest& request) {
+  return impl_->Unary(*impl_->executor, &v1::Executor::Stub::ListArtifacts, request);
+}
+
+absl::Status Client::ReadArtifact(
+    const v1::ReadArtifactRequest& request,
+    const std::function<bool(const v1::ReadArtifactResponse&)>& on_message) {
+  return impl_->Stream<v1::ReadArtifactResponse>(
+      [&](grpc::ClientContext* context) { return impl_->executor->ReadArtifact(context, request); },
+      on_message);
+}
+
 absl::Status Client::WatchEvents(
     const v1::WatchEventsRequest& request,
     const std::function<bool(const v1::WatchEventsResponse&)>& on_message) {

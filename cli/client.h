@@ -46,10 +46,14 @@ class Client {
   absl::StatusOr<v1::ReloadResponse> Reload();
   absl::StatusOr<v1::AbandonTaskResponse> AbandonTask(const v1::AbandonTaskRequest& request);
 
+  absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(const v1::ListArtifactsRequest& request);
+
   // Streams: call back for each message on the calling thread until the stream ends (its status is
   // the result) or the callback answers false (OK).
   absl::Status ReadLog(const v1::ReadLogRequest& request,
                        const std::function<bool(const v1::ReadLogResponse&)>& on_message);
+  absl::Status ReadArtifact(const v1::ReadArtifactRequest& request,
+                            const std::function<bool(const v1::ReadArtifactResponse&)>& on_message);
   absl::Status WatchEvents(const v1::WatchEventsRequest& request,
                            const std::function<bool(const v1::WatchEventsResponse&)>& on_message);
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "cli/artifact_commands.h"
 #include "cli/escape.h"
 #include "cli/exit_code.h"
 #include "cli/human.h"
@@ -23,8 +24,11 @@ constexpr absl::Duration kWaitSlice = absl::Seconds(60);  // of one WaitTask cal
 // Client::Stop at the latest.
 class Foreground {
  public:
-  Foreground(Session& session, const RunOptions& options)
-      : session_(session), console_(session.console()), options_(options) {}
+  Foreground(Session& session, const RunOptions& options, std::vector<WantedOutput> wanted_outputs)
+      : session_(session),
+        console_(session.console()),
+        options_(options),
+        wanted_outputs_(std::move(wanted_outputs)) {}
 
   int Run(v1::TaskSpec spec) {
     auto interrupts = console_.watch_interrupts([this](int count) { Interrupted(count); });
@@ -60,6 +64,8 @@ class Foreground {
     if (!task.ok()) client.Stop();
     out.join();
     err.join();
+    absl::Status fetched;
+    if (task.ok()) fetched = FetchOutputs(session_, id_, wanted_outputs_);
     client.Stop();
     {
       std::lock_guard lock(mutex_);  // else SendCancels could miss it between its look and its wait
@@ -72,7 +78,9 @@ class Foreground {
       return kExitInterrupted;
     }
     if (!task.ok()) return session_.Fail(task.status());
-    return Conclude(*task, out_status.ok() ? err_status : out_status);
+    absl::Status copied = out_status.ok() ? err_status : out_status;
+    if (!fetched.ok()) copied = fetched;
+    return Conclude(*task, copied);
   }
 
   int Conclude(const v1::Task& task, const absl::Status& copied) {
@@ -192,6 +200,7 @@ class Foreground {
   Session& session_;
   const Console& console_;
   const RunOptions options_;
+  const std::vector<WantedOutput> wanted_outputs_;
 
   std::mutex mutex_;  // of all below; id_ does not change once the threads run
   std::condition_variable changed_;
@@ -209,8 +218,14 @@ int Run(Session& session, const SubmitFlags& flags, const RunOptions& options) {
   auto spec = BuildSpec(flags, session.console());
   if (!spec.ok()) return session.Misused(spec.status());
   if (flags.dry_run) return DryRun(session, *spec);
-  if (flags.detach) return SubmitDetached(session, *spec);
-  return Foreground(session, options).Run(*std::move(spec));
+  if (flags.detach) {
+    absl::Status outputs = CheckDetachedOutputs(flags);
+    if (!outputs.ok()) return session.Misused(outputs);
+    return SubmitDetached(session, *spec);
+  }
+  std::vector<WantedOutput> wanted;
+  for (const std::string& output : flags.outputs) wanted.push_back(ParseWantedOutput(output));
+  return Foreground(session, options, std::move(wanted)).Run(*std::move(spec));
 }
 
 }  // namespace boxkeeper::cli

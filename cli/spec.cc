@@ -11,6 +11,7 @@
 #include "cli/human.h"
 #include "cli/script.h"
 #include "cli/uuid.h"
+#include "cli/wanted_output.h"
 
 namespace boxkeeper::cli {
 namespace {
@@ -182,6 +183,11 @@ absl::Status FillOverride(const SubmitFlags& flags, const Console& console,
   override.Text("gpu", flags.gpu);
   override.Text("network", flags.network);
   override.List("volumes", flags.volumes);
+  std::vector<std::string> patterns;
+  for (const std::string& output : flags.outputs) {
+    patterns.push_back(ParseWantedOutput(output).pattern);
+  }
+  override.List("outputs", patterns);
   override.Text("workdir", flags.workdir);
   override.Text("user", flags.user);
   override.Number("priority", flags.priority);

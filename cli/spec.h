@@ -26,6 +26,7 @@ struct SubmitFlags {
   std::vector<std::string> labels;        // K=V
   std::vector<std::string> files;         // LOCAL:REMOTE
   std::vector<std::string> secret_files;  // LOCAL:REMOTE
+  std::vector<std::string> outputs;       // PATH[:DIR], see ParseWantedOutput
   std::string key, submission_id, owner, on_live_key;
   std::string lang, script, shell;  // script: a path, or "-" for stdin
   std::vector<std::string> argv;    // after "--"

@@ -7,6 +7,7 @@
 #include "cli/proto_node.h"
 #include "cli/rpc_error.h"
 #include "cli/task_text.h"
+#include "cli/wanted_output.h"
 
 namespace boxkeeper::cli {
 namespace {
@@ -122,9 +123,22 @@ int DryRun(Session& session, const v1::TaskSpec& spec) {
   return printed ? kExitOk : kExitOurs;
 }
 
+absl::Status CheckDetachedOutputs(const SubmitFlags& flags) {
+  for (const std::string& output : flags.outputs) {
+    if (ParseWantedOutput(output).directory.empty()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--output ", output,
+                     ": a directory of this machine goes with `run` that waits; give only the "
+                     "path, and fetch it later by `artifacts get`"));
+  }
+  return absl::OkStatus();
+}
+
 int Submit(Session& session, const SubmitFlags& flags) {
   auto spec = BuildSpec(flags, session.console());
   if (!spec.ok()) return session.Misused(spec.status());
+  absl::Status outputs = CheckDetachedOutputs(flags);
+  if (!outputs.ok()) return session.Misused(outputs);
   return flags.dry_run ? DryRun(session, *spec) : SubmitDetached(session, *spec);
 }
 

@@ -19,6 +19,9 @@ int SubmitDetached(Session& session, const v1::TaskSpec& spec);
 // Has the daemon check the task and prints the merged spec; stores nothing.
 int DryRun(Session& session, const v1::TaskSpec& spec);
 
+// kInvalidArgument: an --output names a directory of this machine, and nobody waits to fill it.
+absl::Status CheckDetachedOutputs(const SubmitFlags& flags);
+
 // The command itself.
 int Submit(Session& session, const SubmitFlags& flags);
 

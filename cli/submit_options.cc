@@ -22,6 +22,9 @@ void AddSandboxOptions(CLI::App& command, SubmitFlags& flags) {
   AddRepeated(command, "-v,--volume", flags.volumes,
               "SOURCE:TARGET[:ro|:rw], mounted into the sandbox; the provider says what it allows")
       ->group(group);
+  AddRepeated(command, "--output", flags.outputs,
+              "PATH[:DIR]: a file, directory or glob to collect at the end; with run, put into DIR")
+      ->group(group);
   text("--timeout", flags.timeout, "Longest run, e.g. 90s or 2h; 0s = none");
   text("--start-deadline", flags.start_deadline,
        "Latest start: RFC 3339, or a duration from now; later it ends EXPIRED");

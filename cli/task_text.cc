@@ -155,6 +155,17 @@ void AddLog(const v1::Task& task, Fields& page) {
   if (!log.path().empty()) page.Add("Log place", absl::StrCat(log.path(), " (", log.layout(), ")"));
 }
 
+void AddOutputs(const v1::Task& task, Fields& page) {
+  if (!task.has_outputs()) return;
+  const v1::OutputsStatus& outputs = task.outputs();
+  std::string text = outputs.collected()
+                         ? absl::StrCat(outputs.files(), " files, ", HumanBytes(outputs.bytes()))
+                         : "not collected";
+  if (outputs.skipped() > 0) absl::StrAppend(&text, ", ", outputs.skipped(), " left out");
+  if (!outputs.message().empty()) absl::StrAppend(&text, ": ", outputs.message());
+  page.Add("Outputs", text, outputs.collected() ? Colour::kNone : Colour::kYellow);
+}
+
 }  // namespace
 
 Colour StateColour(v1::TaskState state) {
@@ -213,6 +224,7 @@ void AddSpec(const v1::SandboxSpec& spec, const Console& console, Fields& fields
     fields.Add("Volume", absl::StrCat(volume.source(), ":", volume.target(),
                                       volume.read_only() ? ":ro" : ":rw"));
   }
+  fields.AddIfAny("Outputs wanted", absl::StrJoin(spec.outputs(), ", "));
   fields.AddIfAny("User", spec.user());
   fields.AddIfAny("Work directory", spec.workdir());
   if (spec.has_read_only_root()) {
@@ -251,6 +263,7 @@ std::string TaskPage(const v1::Task& task, const Console& console) {
   AddSpec(task.spec(), console, page);
   page.AddIfAny("Secrets", absl::StrJoin(task.secret_names(), ", "));
   AddLog(task, page);
+  AddOutputs(task, page);
   std::string out = page.Render(console.colour);
   if (!task.notes().empty()) out += "Notes:\n";
   for (const std::string& note : task.notes())

@@ -90,6 +90,18 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     }
   }
 
+  void Release(const base::TaskId& task) {
+    const auto found = logs_.find(task);
+    if (found == logs_.end() || !found->second->end || !found->second->end->held) return;
+    const std::shared_ptr<TrackedLog>& log = found->second;
+    log->end->held = false;
+    if (log->running) {
+      log->look_again = true;
+    } else {
+      LookAt(log, real_.clock.Boot());
+    }
+  }
+
   void Forget(const base::TaskId& task) {
     const auto found = logs_.find(task);
     if (found == logs_.end()) return;
@@ -189,6 +201,8 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       Pump();
     } else {
       Succeeded(*log);
+      // Release looks again.
+      if (turn.held && !log->look_again) co_return Pump();
       LookAt(log, NextLook(*log, turn));
     }
   }
@@ -211,6 +225,10 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     Flushed(*log, turn);
     if (!turn.done || log->forgotten) co_return absl::OkStatus();
     turn.done = false;
+    if (log->end->held) {
+      turn.held = true;
+      co_return absl::OkStatus();
+    }
     absl::Status ended = co_await Complete(log);
     CO_RETURN_IF_ERROR(ended);
     turn.done = true;
@@ -354,6 +372,7 @@ void LogShipper::Track(ShipJob job) { impl_->Track(std::move(job)); }
 void LogShipper::NoteEnd(const base::TaskId& task, LogEnd end) {
   impl_->NoteEnd(task, std::move(end));
 }
+void LogShipper::Release(const base::TaskId& task) { impl_->Release(task); }
 void LogShipper::Forget(const base::TaskId& task) { impl_->Forget(task); }
 std::optional<StoredLog> LogShipper::Stored(const base::TaskId& task) const {
   return impl_->Stored(task);

@@ -57,6 +57,9 @@ struct LogEnd {
   // Gives the JSON object for <base>/_boxkeeper/<task id>/exit.json, which is completed by what
   // was stored (exit_record.h). Called on the pool, once. Null, or an empty text: none is written.
   std::function<std::string()> exit_record = {};
+  // The log is not complete before Release, whatever else is stored: the task's outputs are still
+  // on their way, and the exit record tells of them.
+  bool held = false;
 };
 
 // For metrics and Admin.Status.
@@ -121,6 +124,8 @@ class LogShipper {
   // The task is over and its output drained: ships the rest at once. Unknown tasks are ignored; the
   // first call counts.
   void NoteEnd(const base::TaskId& task, LogEnd end);
+  // What its completion was held for has come. Unknown tasks are ignored.
+  void Release(const base::TaskId& task);
   // Forgets the task; what is in flight for it ends without a callback.
   void Forget(const base::TaskId& task);
 

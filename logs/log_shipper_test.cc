@@ -104,6 +104,35 @@ TEST(LogShipperTest, ALogWithoutOutputIsCompleteWithoutAnObject) {
   EXPECT_EQ(world.journal.records.size(), 1u);
 }
 
+TEST(LogShipperTest, AHeldLogIsCompleteOnlyOnceItIsReleased) {
+  ShippingWorld world;
+  ShippingDaemon daemon(world);
+  daemon.shipper().Track(world.Job(Layout::kPlain));
+  world.writer.Write(Stream::kStdout, "out", kStart);
+  LogEnd end = world.End();
+  end.held = true;
+  daemon.shipper().NoteEnd(world.task, std::move(end));
+  daemon.clock().Advance(std::chrono::hours(1));
+  EXPECT_EQ(StoredStdout(world), "out");
+  EXPECT_EQ(daemon.completed(), 0);
+  daemon.shipper().Release(world.task);
+  daemon.shipper().Release(world.task);
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(daemon.completed(), 1);
+}
+
+TEST(LogShipperTest, ALogReleasedWhileItIsShippedIsComplete) {
+  ShippingWorld world;
+  ShippingDaemon daemon(world);
+  daemon.shipper().Track(world.Job(Layout::kPlain));
+  LogEnd end = world.End();
+  end.held = true;
+  daemon.shipper().NoteEnd(world.task, std::move(end));
+  daemon.shipper().Release(world.task);
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(daemon.completed(), 1);
+}
+
 TEST(LogShipperTest, ACompleteLogIsToldAgainAfterARestart) {
   ShippingWorld world;
   store::v1::LogRecord record;

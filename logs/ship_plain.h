@@ -19,6 +19,7 @@ struct ShipTurn {
   uint64_t pieces = 0;
   uint64_t redacted = 0;
   bool more = false;  // stopped by its budget: there is more to ship now
+  bool held = false;  // done, but LogEnd.held
   bool done = false;  // the task has ended and every byte is stored and durable
 };
 

@@ -38,6 +38,14 @@ class LogStream {
   virtual boost::asio::awaitable<absl::StatusOr<v1::ReadLogResponse>> Next() = 0;
 };
 
+// One reader's place in one of a task's outputs.
+class ArtifactStream {
+ public:
+  virtual ~ArtifactStream() = default;
+  // The next piece; `end` is set on the last one.
+  virtual boost::asio::awaitable<absl::StatusOr<v1::ReadArtifactResponse>> Next() = 0;
+};
+
 // All methods are called on the loop. Answers are given only when what they depend on is durable.
 // Errors are made by daemon/api/api_error.h. Cancelling an awaitable abandons the wait, never the
 // effect.
@@ -65,6 +73,10 @@ class TaskApi {
   virtual boost::asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> AdoptTasks(
       v1::AdoptTasksRequest request) = 0;
   virtual absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request) = 0;
+  virtual boost::asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> ListArtifacts(
+      v1::ListArtifactsRequest request) = 0;
+  virtual absl::StatusOr<std::unique_ptr<ArtifactStream>> ReadArtifact(
+      v1::ReadArtifactRequest request) = 0;
   virtual v1::GetCapacityResponse GetCapacity() = 0;
   virtual absl::StatusOr<v1::RenewLeaseResponse> RenewLease(v1::RenewLeaseRequest request) = 0;
 

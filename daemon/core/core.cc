@@ -77,6 +77,14 @@ boost::asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> Core::AdoptTasks(
     v1::AdoptTasksRequest request) {
   return engine_->AdoptTasks(std::move(request));
 }
+boost::asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> Core::ListArtifacts(
+    v1::ListArtifactsRequest request) {
+  return engine_->ListArtifacts(std::move(request));
+}
+absl::StatusOr<std::unique_ptr<ArtifactStream>> Core::ReadArtifact(
+    v1::ReadArtifactRequest request) {
+  return engine_->ReadArtifact(std::move(request));
+}
 absl::StatusOr<std::unique_ptr<LogStream>> Core::ReadLog(v1::ReadLogRequest request) {
   return engine_->ReadLog(std::move(request));
 }

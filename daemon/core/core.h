@@ -89,6 +89,10 @@ class Core : public TaskApi, public LogEvents {
   boost::asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> AdoptTasks(
       v1::AdoptTasksRequest request) override;
   absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> ListArtifacts(
+      v1::ListArtifactsRequest request) override;
+  absl::StatusOr<std::unique_ptr<ArtifactStream>> ReadArtifact(
+      v1::ReadArtifactRequest request) override;
   v1::GetCapacityResponse GetCapacity() override;
   absl::StatusOr<v1::RenewLeaseResponse> RenewLease(v1::RenewLeaseRequest request) override;
   v1::GetStatusResponse GetStatus() override;

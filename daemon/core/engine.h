@@ -334,6 +334,11 @@ class Engine : public watcher::Subject {
                                                   size_t max);
   asio::awaitable<absl::StatusOr<v1::WaitTaskResponse>> WaitTask(v1::WaitTaskRequest request);
   absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request);
+  asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> ListArtifacts(
+      v1::ListArtifactsRequest request);
+  absl::StatusOr<std::unique_ptr<ArtifactStream>> ReadArtifact(v1::ReadArtifactRequest request);
+  // The task, if it has ended, durably.
+  absl::StatusOr<TaskRow*> ResolveEnded(const v1::TaskRef& ref);
   asio::awaitable<absl::StatusOr<LogTask>> DescribeLog(Generation generation);
   v1::GetCapacityResponse GetCapacity();
   void AddSandbox(const std::string& provider, const pb::SandboxView& view,

@@ -26,6 +26,7 @@ struct LogTask {
   // Values to be overwritten in what is read and stored; empty once they are erased (the log is
   // then stored, and the spool redacted).
   std::vector<std::string> secrets;
+  bool has_outputs = false;                   // asked for some
   std::vector<store::v1::LogRecord> records;  // journalled ones that are not superseded, in order
 };
 
@@ -35,8 +36,8 @@ struct LogEnd {
   int64_t stderr_bytes = 0;
   int64_t dropped_bytes = 0;
   // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has
-  // better to do (docs/performance.md).
-  std::function<std::string()> exit_record;
+  // better to do (docs/performance.md). `outputs`: with every artifact; null = as the core knows.
+  std::function<std::string(const v1::OutputsStatus* outputs)> exit_record;
 };
 
 // Called on the loop.
@@ -62,6 +63,11 @@ class LogPort {
       const base::TaskId& id,
       std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()> describe,
       std::function<LogEnd()> end, v1::ReadLogRequest request) = 0;
+  // Of a task that has ended; `complete`: it was told so. kNotFound: nothing was collected.
+  virtual boost::asio::awaitable<absl::StatusOr<v1::OutputsStatus>> ListArtifacts(
+      base::TaskId id, bool complete) = 0;
+  virtual std::unique_ptr<ArtifactStream> OpenArtifact(base::TaskId id, bool complete,
+                                                       v1::ReadArtifactRequest request) = 0;
 };
 
 // What the port calls back, on the loop. Implemented by the core.

@@ -52,12 +52,15 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   task.mutable_log()->set_stdout_bytes(end.stdout_bytes);
   task.mutable_log()->set_stderr_bytes(end.stderr_bytes);
   task.mutable_log()->set_dropped_bytes(end.dropped_bytes);
-  end.exit_record = [task = std::move(task)] {
+  if (status.has_outputs()) *task.mutable_outputs() = status.outputs();
+  end.exit_record = [task = std::move(task)](const v1::OutputsStatus* outputs) {
     google::protobuf::util::JsonPrintOptions options;
     options.preserve_proto_field_names = true;
     options.add_whitespace = true;
     std::string text;
-    const auto printed = google::protobuf::util::MessageToJsonString(task, &text, options);
+    v1::Task whole = task;
+    if (outputs != nullptr) *whole.mutable_outputs() = *outputs;
+    const auto printed = google::protobuf::util::MessageToJsonString(whole, &text, options);
     if (!printed.ok()) base::LogWarning("exit record not printed", {{"task_id", task.id()}});
     return text;
   };

@@ -30,6 +30,7 @@ void CopyExit(const pb::ExitRecord& exit, rec::TaskStatus& status) {
   if (exit.has_ended_at()) status.set_ended_at_ms(UnixMs(exit.ended_at()));
   status.set_fenced(exit.fence_confirmed());
   status.set_user_code_started(v1::USER_CODE_STARTED_YES);
+  if (exit.has_outputs()) *status.mutable_outputs() = exit.outputs();
 }
 
 void CopySandbox(const pb::SandboxView& view, rec::TaskStatus& status) {
@@ -190,7 +191,9 @@ void Engine::ArmRunTimeout(TaskRow& row) {
                        deps_.clock.Boot() + std::chrono::milliseconds(left));
   }
   timers_.Set(row.generation, TimerKind::kRunTimeout,
-              started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin);
+              started + std::chrono::milliseconds(row.timeout_ms + grace) + kRunTimeoutMargin +
+                  // It is running to us until its outputs are collected.
+                  (row.has_outputs ? options_.outputs_timeout : std::chrono::milliseconds(0)));
 }
 
 // The daemon stopped it because it did not know better: it had been suspended, or could not reach
@@ -269,6 +272,9 @@ void Engine::FinishLost(TaskRow& row, const pb::ExitRecord& exit) {
     if (exit.has_ended_at()) status.set_ended_at_ms(UnixMs(exit.ended_at()));
     status.set_fenced(fenced);
     if (status.started_at_ms() == 0) status.set_user_code_started(v1::USER_CODE_STARTED_UNKNOWN);
+    if (row.has_outputs) {
+      status.mutable_outputs()->set_message("nobody is left to tell what was collected");
+    }
   };
   // Somebody asked for its end, and it is certain that it ended: that is what was asked for.
   const bool stop_done = row.state() == v1::TASK_STATE_STOPPING && fenced && !exit.host_rebooted();

@@ -36,6 +36,7 @@ struct CoreOptions {
   std::chrono::milliseconds retention{24 * 3'600'000LL};
   std::chrono::milliseconds unacked_retention{168 * 3'600'000LL};
   std::chrono::milliseconds dedupe_retention{168 * 3'600'000LL};
+  std::chrono::milliseconds outputs_timeout{60'000};  // of collecting; see ArmRunTimeout
   std::map<std::string, ProviderLimits> providers;
   std::string default_provider;
   // For status only.

@@ -41,6 +41,7 @@ void FillEnd(const rec::TaskStatus& status, v1::Task& task) {
   log.set_stdout_bytes(status.stdout_bytes());
   log.set_stderr_bytes(status.stderr_bytes());
   log.set_dropped_bytes(status.dropped_bytes());
+  if (status.has_outputs()) *task.mutable_outputs() = status.outputs();
 }
 
 }  // namespace
@@ -308,6 +309,44 @@ absl::StatusOr<std::unique_ptr<LogStream>> Engine::ReadLog(v1::ReadLogRequest re
   return log_port_->Open(row->id, std::move(describe), std::move(end), std::move(request));
 }
 
+absl::StatusOr<TaskRow*> Engine::ResolveEnded(const v1::TaskRef& ref) {
+  TaskRow* row = Resolve(ref);
+  if (row == nullptr) return TaskNotFound(ref.has_key() ? base::KeyString(ref.key()) : ref.id());
+  if (log_port_ == nullptr) {
+    return ApiError(absl::StatusCode::kUnimplemented, "NO_LOGS", "this daemon keeps no logs");
+  }
+  if (row->end_position == 0 || row->end_position > journal_.synced()) {
+    return ApiError(absl::StatusCode::kFailedPrecondition, "TASK_NOT_ENDED",
+                    "outputs are collected when the task has ended; wait for it");
+  }
+  return row;
+}
+
+asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> Engine::ListArtifacts(
+    v1::ListArtifactsRequest request) {
+  absl::StatusOr<TaskRow*> row = ResolveEnded(request.task());
+  if (!row.ok()) co_return row.status();
+  v1::ListArtifactsResponse response;
+  response.set_id((*row)->id.ToString());
+  if (!(*row)->has_outputs) co_return response;
+  *response.mutable_outputs() = (*row)->status.outputs();
+  const base::TaskId id = (*row)->id;
+  const bool complete = (*row)->status.log_complete();
+  absl::StatusOr<v1::OutputsStatus> listed = co_await log_port_->ListArtifacts(id, complete);
+  // Of a task that was lost nobody attested them; they may be there all the same.
+  if (listed.ok()) *response.mutable_outputs() = *std::move(listed);
+  if (!listed.ok() && !absl::IsNotFound(listed.status())) co_return listed.status();
+  co_return response;
+}
+
+absl::StatusOr<std::unique_ptr<ArtifactStream>> Engine::ReadArtifact(
+    v1::ReadArtifactRequest request) {
+  absl::StatusOr<TaskRow*> row = ResolveEnded(request.task());
+  if (!row.ok()) return row.status();
+  const bool complete = (*row)->status.log_complete();
+  return log_port_->OpenArtifact((*row)->id, complete, std::move(request));
+}
+
 asio::awaitable<absl::StatusOr<LogTask>> Engine::DescribeLog(Generation generation) {
   absl::StatusOr<rec::Accepted> accepted = co_await ReadAccepted(generation);
   if (!accepted.ok()) co_return accepted.status();
@@ -321,6 +360,7 @@ asio::awaitable<absl::StatusOr<LogTask>> Engine::DescribeLog(Generation generati
   task.key = accepted->key();
   task.spec = accepted->spec().log();
   task.accepted_at_ms = row->accepted_at_ms;
+  task.has_outputs = row->has_outputs;
   for (const auto& [name, value] : opened->env()) task.secrets.push_back(value);
   for (const v1::TaskFile& file : opened->files()) task.secrets.push_back(file.content());
   for (const LoggedRecord& logged : row->log_records) task.records.push_back(logged.record);

@@ -161,6 +161,7 @@ absl::Status TaskTable::Admit(Position position, Admission admission) {
   row->lease_cancels = facts.lease_cancels;
   row->priority = facts.priority;
   row->replaces = facts.replaces;
+  row->has_outputs = facts.has_outputs;
   AddToIndexes(std::move(facts.key), *row);
   EventEntry entry{row->generation, row->accepted_at_ms, row->owner, v1::EVENT_TYPE_STATE,
                    v1::TASK_STATE_QUEUED};

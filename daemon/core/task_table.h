@@ -91,6 +91,7 @@ struct TaskRow {
   bool lease_cancels = false;
   int32_t priority = 0;
   bool replaces = false;
+  bool has_outputs = false;  // asked for some
   Generation after_generation = 0;
 
   v1::TaskState state() const { return status.state(); }

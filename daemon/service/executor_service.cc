@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "daemon/service/artifact_pump.h"
 #include "daemon/service/event_pump.h"
 #include "daemon/service/log_pump.h"
 #include "daemon/service/request_checks.h"
@@ -104,6 +105,19 @@ grpc::ServerUnaryReactor* ExecutorService::AdoptTasks(grpc::CallbackServerContex
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ExecutorService::ReadLog(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   return ServeLog(host_, api_, context, *request);
+}
+
+grpc::ServerUnaryReactor* ExecutorService::ListArtifacts(grpc::CallbackServerContext* context,
+                                                         const grpc::ByteBuffer* request,
+                                                         grpc::ByteBuffer* response) {
+  return UnaryCall<v1::ListArtifactsRequest, v1::ListArtifactsResponse>::Serve(
+      host_, context, request, response,
+      [this](v1::ListArtifactsRequest r) { return api_.ListArtifacts(std::move(r)); });
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ExecutorService::ReadArtifact(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  return ServeArtifact(host_, api_, context, *request);
 }
 
 grpc::ServerUnaryReactor* ExecutorService::GetCapacity(grpc::CallbackServerContext* context,

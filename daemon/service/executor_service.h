@@ -19,7 +19,9 @@ using RawExecutor =
                             v1::Executor::WithRawCallbackMethod_ReadLog<
                                 v1::Executor::WithRawCallbackMethod_GetCapacity<
                                     v1::Executor::WithRawCallbackMethod_RenewLease<
-                                        v1::Executor::Service>>>>>>>>>>>;
+                                        v1::Executor::WithRawCallbackMethod_ListArtifacts<
+                                            v1::Executor::WithRawCallbackMethod_ReadArtifact<
+                                                v1::Executor::Service>>>>>>>>>>>>>;
 
 // Parses, checks and hands over to `api` on the loop; knows nothing of tasks itself. All references
 // outlive it.
@@ -52,6 +54,11 @@ class ExecutorService final : public RawExecutor {
                                        grpc::ByteBuffer* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadLog(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request) override;
+  grpc::ServerUnaryReactor* ListArtifacts(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadArtifact(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* GetCapacity(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) override;

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kIdBytesMax = 64;
 constexpr size_t kNameBytesMax = 1024;    // owners, providers, reasons, cursors
 constexpr size_t kPrefixBytesMax = 8192;  // key prefixes
+constexpr size_t kPathBytesMax = 4096;    // of artifacts
 constexpr int64_t kDurationSecondsMax = 366 * 86400;
 
 // Collects violations; `Done` makes the answer.
@@ -171,6 +172,21 @@ absl::Status CheckRequest(const v1::ReadLogRequest& request) {
   checks.Require(v1::ReadLogRequest::Stream_IsValid(request.stream()), "stream", "unknown value");
   checks.Require(request.offset() >= 0, "offset", "must not be negative");
   checks.Require(request.tail_lines() >= 0, "tail_lines", "must not be negative");
+  return checks.Done();
+}
+
+absl::Status CheckRequest(const v1::ListArtifactsRequest& request) {
+  Checks checks;
+  checks.Ref(request.task(), "task");
+  return checks.Done();
+}
+
+absl::Status CheckRequest(const v1::ReadArtifactRequest& request) {
+  Checks checks;
+  checks.Ref(request.task(), "task");
+  checks.Require(!request.path().empty(), "path", "an artifact's path is required");
+  checks.Text(request.path(), "path", kPathBytesMax);
+  checks.Require(request.offset() >= 0, "offset", "must not be negative");
   return checks.Done();
 }
 

@@ -27,6 +27,8 @@ absl::Status CheckRequest(const v1::WatchEventsRequest& request);
 absl::Status CheckRequest(const v1::AckEventsRequest& request);
 absl::Status CheckRequest(const v1::AdoptTasksRequest& request);
 absl::Status CheckRequest(const v1::ReadLogRequest& request);
+absl::Status CheckRequest(const v1::ListArtifactsRequest& request);
+absl::Status CheckRequest(const v1::ReadArtifactRequest& request);
 absl::Status CheckRequest(const v1::GetCapacityRequest& request);
 absl::Status CheckRequest(const v1::RenewLeaseRequest& request);
 absl::Status CheckRequest(const v1::GetStatusRequest& request);

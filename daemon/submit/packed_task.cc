@@ -51,6 +51,7 @@ TaskFacts FactsOf(const rec::Accepted& accepted) {
   }
   facts.replaces = accepted.replaces();
   facts.priority = spec.priority();
+  facts.has_outputs = spec.outputs_size() > 0;
   return facts;
 }
 

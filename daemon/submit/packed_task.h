@@ -27,6 +27,7 @@ struct TaskFacts {
   int64_t lease_ttl_ms = 0;       // 0 = no lease
   bool lease_cancels = false;
   bool replaces = false;
+  bool has_outputs = false;  // asked for some
   int32_t priority = 0;
 };
 

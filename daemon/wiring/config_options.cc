@@ -48,6 +48,7 @@ CoreOptions MakeCoreOptions(const config::v1::Config& config, const std::string&
   options.start_timeout = Millis(scheduling.start_timeout());
   options.cancel_grace = Millis(scheduling.cancel_grace());
   options.final_drain = Millis(config.logs().final_drain());
+  options.outputs_timeout = Millis(config.outputs().timeout());
   options.max_running = scheduling.max_running();
   options.max_queued = scheduling.max_queued();
   options.max_attempts = scheduling.max_attempts();
@@ -93,6 +94,9 @@ LogAdapterOptions MakeLogOptions(const config::v1::Config& config) {
   options.overflow = logs.overflow() == "block" ? provider::v1::SpoolPaths::BLOCK
                                                 : provider::v1::SpoolPaths::DROP_MIDDLE;
   options.redact = logs.redact();
+  options.outputs_max_files = config.outputs().max_files();
+  options.outputs_max_bytes = config.outputs().max_bytes();
+  options.outputs_timeout = Millis(config.outputs().timeout());
   options.shipper.flush_interval = Millis(logs.flush_interval());
   options.shipper.flush_interval_max = Millis(logs.flush_interval_max());
   return options;

@@ -7,9 +7,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "artifacts/spooled_outputs.h"
 #include "base/log.h"
 #include "daemon/api/api_error.h"
 #include "daemon/wiring/on_pool.h"
+#include "daemon/wiring/spool_artifact_stream.h"
 #include "daemon/wiring/spool_log_stream.h"
 #include "logs/log_path.h"
 #include "logs/redactor.h"
@@ -52,6 +54,15 @@ LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
       group_(deps_.clock, deps_.loop),
       growth_({deps_.clock, deps_.files, deps_.loop, deps_.pool}),
       reader_({deps_.files, deps_.store, deps_.pool}),
+      artifact_reader_({deps_.files, deps_.store, deps_.pool}),
+      artifacts_({.clock = deps_.clock,
+                  .rng = deps_.rng,
+                  .files = deps_.files,
+                  .store = deps_.store,
+                  .loop = deps_.loop,
+                  .pool = deps_.pool,
+                  .on_stored = [this](base::TaskId id) { shipper_.Release(id); }},
+                 {}),
       shipper_({.clock = deps_.clock,
                 .rng = deps_.rng,
                 .files = deps_.files,
@@ -72,6 +83,7 @@ void LogAdapter::OnStored(const base::TaskId& id) {
   if (found == generations_.end()) return;
   const int64_t generation = found->second;
   generations_.erase(found);
+  with_outputs_.erase(id);
   boost::asio::post(deps_.pool,
                     [bound = bound_, name = id.ToString()] { bound->MarkStored(name); });
   deps_.events.LogComplete(generation);
@@ -117,6 +129,10 @@ std::string LogAdapter::Directory(const base::TaskId& id) const {
   return options_.spool_dir + "/" + id.ToString();
 }
 
+std::string LogAdapter::OutputsPath(const base::TaskId& id) const {
+  return artifacts::ManifestPath(Directory(id));
+}
+
 logs::SpoolFiles LogAdapter::Files(const base::TaskId& id) const {
   return logs::SpoolFiles(Directory(id));
 }
@@ -143,11 +159,18 @@ awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(bas
   paths.set_index_path(files.index_path());
   paths.set_max_bytes(options_.max_bytes_per_task);
   paths.set_overflow(options_.overflow);
+  paths.set_outputs_path(OutputsPath(id));
+  paths.set_outputs_max_files(options_.outputs_max_files);
+  paths.set_outputs_max_bytes(options_.outputs_max_bytes);
+  const auto timeout_ms = options_.outputs_timeout.count();
+  paths.mutable_outputs_timeout()->set_seconds(timeout_ms / 1000);
+  paths.mutable_outputs_timeout()->set_nanos(static_cast<int32_t>(timeout_ms % 1000 * 1'000'000));
   co_return paths;
 }
 
 void LogAdapter::Track(LogTask task) {
   generations_[task.id] = task.generation;
+  if (task.has_outputs) with_outputs_.insert(task.id);
   logs::ShipJob job;
   job.task = task.id;
   job.generation = task.generation;
@@ -170,14 +193,29 @@ void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
   known.stderr_bytes =
       static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
   known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
-  known.exit_record = std::move(end.exit_record);
+  known.held = with_outputs_.contains(id);
+  if (known.held) {
+    known.exit_record = [files = &deps_.files, id, path = OutputsPath(id),
+                         print = std::move(end.exit_record)] {
+      const auto manifest = artifacts::ReadManifest(*files, path);
+      if (!manifest.ok() || !manifest->has_value()) return print(nullptr);
+      const v1::OutputsStatus outputs = artifacts::DescribeOutputs(id, **manifest);
+      return print(&outputs);
+    };
+  } else if (end.exit_record) {
+    known.exit_record = [print = std::move(end.exit_record)] { return print(nullptr); };
+  }
+  const bool held = known.held;
   if (generations_.contains(id)) deps_.metrics.log_bytes_dropped += known.dropped_bytes;
   shipper_.NoteEnd(id, std::move(known));
+  if (held) artifacts_.Ship(id, OutputsPath(id));
   growth_.Wake(id.ToString());
 }
 
 void LogAdapter::Forget(const base::TaskId& id) {
   generations_.erase(id);
+  with_outputs_.erase(id);
+  artifacts_.Forget(id);
   shipper_.Forget(id);
   for (SpoolLogStream* stream : streams_) stream->Forget(id);
   growth_.Wake(id.ToString());
@@ -194,6 +232,18 @@ absl::StatusOr<std::unique_ptr<LogStream>> LogAdapter::Open(
     std::function<LogEnd()> end, v1::ReadLogRequest request) {
   return std::make_unique<SpoolLogStream>(*this, id, std::move(describe), std::move(end),
                                           std::move(request));
+}
+
+awaitable<absl::StatusOr<v1::OutputsStatus>> LogAdapter::ListArtifacts(base::TaskId id,
+                                                                       bool complete) {
+  return artifact_reader_.List({id, OutputsPath(id), complete});
+}
+
+std::unique_ptr<ArtifactStream> LogAdapter::OpenArtifact(base::TaskId id, bool complete,
+                                                         v1::ReadArtifactRequest request) {
+  return std::make_unique<SpoolArtifactStream>(
+      artifact_reader_, artifacts::ArtifactSource{id, OutputsPath(id), complete},
+      std::move(request));
 }
 
 void LogAdapter::SetOptions(LogAdapterOptions options) {
@@ -215,8 +265,10 @@ awaitable<absl::Status> LogAdapter::Stop(base::BootTime deadline) {
   stopping_ = true;
   look_->Cancel();
   const absl::Status looked = co_await group_.Join(deadline);
+  const absl::Status outputs = co_await artifacts_.Stop(deadline);
   const absl::Status shipped = co_await shipper_.Stop(deadline);
-  co_return shipped.ok() ? looked : shipped;
+  if (!shipped.ok()) co_return shipped;
+  co_return outputs.ok() ? looked : outputs;
 }
 
 awaitable<absl::Status> LogAdapter::Record(store::v1::LogRecord record) {

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "artifacts/artifact_reader.h"
+#include "artifacts/artifact_shipper.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/rng.h"
@@ -33,6 +36,9 @@ struct LogAdapterOptions {
   int64_t spool_max_bytes = 0;                 // of all spools; 0 = no limit
   provider::v1::SpoolPaths::Overflow overflow = provider::v1::SpoolPaths::DROP_MIDDLE;
   bool redact = true;
+  int64_t outputs_max_files = 1000;
+  int64_t outputs_max_bytes = int64_t{1} << 30;
+  std::chrono::milliseconds outputs_timeout{60'000};
   logs::ShipperOptions shipper;
 };
 
@@ -66,12 +72,17 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
       const base::TaskId& id,
       std::function<boost::asio::awaitable<absl::StatusOr<LogTask>>()> describe,
       std::function<LogEnd()> end, v1::ReadLogRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::OutputsStatus>> ListArtifacts(base::TaskId id,
+                                                                          bool complete) override;
+  std::unique_ptr<ArtifactStream> OpenArtifact(base::TaskId id, bool complete,
+                                               v1::ReadArtifactRequest request) override;
 
   // Takes effect for what begins afterwards; `spool_dir` stays.
   void SetOptions(LogAdapterOptions options);
   logs::ShipperStatus status() const { return shipper_.status(); }
   // For Admin.GetStatus; empty: there is room.
   std::string SpoolWarning() const;
+  artifacts::ArtifactShipperStatus outputs_status() const { return artifacts_.status(); }
   void RefreshMetrics();
   // Ends followers, begins nothing new, waits for what is in flight.
   boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
@@ -85,6 +96,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   void LookAtSpoolAt(base::BootTime due);
   boost::asio::awaitable<void> LookAtSpool();
   std::string Directory(const base::TaskId& id) const;
+  std::string OutputsPath(const base::TaskId& id) const;
   logs::SpoolFiles Files(const base::TaskId& id) const;
   logs::Layout LayoutOf(const LogTask& task) const;
   std::shared_ptr<const logs::Redactor> RedactorOf(const LogTask& task) const;
@@ -100,8 +112,11 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   logs::GrowthWatcher growth_;
   logs::LogReader reader_;
   absl::flat_hash_map<base::TaskId, int64_t> generations_;  // of tracked tasks
+  absl::flat_hash_set<base::TaskId> with_outputs_;          // of these
   std::set<class SpoolLogStream*> streams_;                 // open ones
-  logs::LogShipper shipper_;                                // last: goes first
+  artifacts::ArtifactReader artifact_reader_;
+  artifacts::ArtifactShipper artifacts_;
+  logs::LogShipper shipper_;  // last: goes first
 };
 
 }  // namespace boxkeeper::daemon

@@ -46,6 +46,26 @@ class FakeEventReader final : public EventReader {
   size_t next_;
 };
 
+// A task's one artifact "out" is its output.
+class FakeArtifactStream final : public ArtifactStream {
+ public:
+  FakeArtifactStream(std::string content, size_t offset)
+      : content_(std::move(content)), offset_(offset) {}
+
+  awaitable<absl::StatusOr<v1::ReadArtifactResponse>> Next() override {
+    v1::ReadArtifactResponse piece;
+    piece.set_offset(static_cast<int64_t>(offset_));
+    piece.set_data(content_.substr(offset_, kPieceBytes));
+    offset_ += piece.data().size();
+    piece.set_end(offset_ >= content_.size());
+    co_return piece;
+  }
+
+ private:
+  const std::string content_;
+  size_t offset_;
+};
+
 class FakeLogStream final : public LogStream {
  public:
   FakeLogStream(FakeTaskApi& api, v1::ReadLogRequest request)
@@ -209,6 +229,27 @@ awaitable<absl::StatusOr<v1::AdoptTasksResponse>> FakeTaskApi::AdoptTasks(
 absl::StatusOr<std::unique_ptr<LogStream>> FakeTaskApi::ReadLog(v1::ReadLogRequest request) {
   if (rows_.count(request.id()) == 0) return NoSuchTask(request.id());
   return std::make_unique<FakeLogStream>(*this, std::move(request));
+}
+
+awaitable<absl::StatusOr<v1::ListArtifactsResponse>> FakeTaskApi::ListArtifacts(
+    v1::ListArtifactsRequest request) {
+  const auto found = rows_.find(request.task().id());
+  if (found == rows_.end()) co_return NoSuchTask(request.task().id());
+  v1::ListArtifactsResponse response;
+  response.set_id(found->first);
+  response.mutable_outputs()->set_collected(true);
+  v1::Artifact& artifact = *response.mutable_outputs()->add_artifacts();
+  artifact.set_path("out");
+  artifact.set_size(static_cast<int64_t>(found->second.output.size()));
+  co_return response;
+}
+
+absl::StatusOr<std::unique_ptr<ArtifactStream>> FakeTaskApi::ReadArtifact(
+    v1::ReadArtifactRequest request) {
+  const auto found = rows_.find(request.task().id());
+  if (found == rows_.end()) return NoSuchTask(request.task().id());
+  return std::make_unique<FakeArtifactStream>(found->second.output,
+                                              static_cast<size_t>(request.offset()));
 }
 
 v1::GetCapacityResponse FakeTaskApi::GetCapacity() {
