@@ -25,7 +25,7 @@ bool IsNamed(const std::vector<std::string>& paths, const v1::Artifact& artifact
          });
 }
 
-absl::StatusOr<v1::ListArtifactsResponse> List(Session& session, const std::string& ref) {
+absl::StatusOr<v1::ListArtifactsResponse> ListOf(Session& session, const std::string& ref) {
   v1::ListArtifactsRequest request;
   ASSIGN_OR_RETURN(*request.mutable_task(), ParseRef(ref));
   return session.client().ListArtifacts(request);
@@ -109,7 +109,7 @@ int GetThem(Session& session, const v1::ListArtifactsResponse& listed,
 int Artifacts(Session& session, const ArtifactsFlags& flags) {
   absl::Status connected = session.client().Connect();
   if (!connected.ok()) return session.Fail(connected);
-  auto listed = List(session, flags.ref);
+  auto listed = ListOf(session, flags.ref);
   if (!listed.ok()) return session.Fail(listed.status());
   return flags.action == "get" ? GetThem(session, *listed, flags)
                                : ListThem(session, *listed, flags);
@@ -121,7 +121,7 @@ absl::Status FetchOutputs(Session& session, const std::string& id,
     return !output.directory.empty();
   });
   if (!any) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const v1::ListArtifactsResponse listed, List(session, id));
+  ASSIGN_OR_RETURN(const v1::ListArtifactsResponse listed, ListOf(session, id));
   Patience patience(session.console(), session.client(), true);
   for (const WantedOutput& output : wanted) {
     if (output.directory.empty()) continue;

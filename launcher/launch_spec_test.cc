@@ -41,6 +41,11 @@ LaunchSpec MakeSpec() {
       .root = "/srv/alpine",
       .volumes = {{"/data/x", "/mnt/data", true, "/data"}, {"/out", "/out", false, "/"}}};
   spec.limits = {.cpu_millis = 500, .memory_bytes = 1 << 28, .pids = 100, .disk_bytes = 1 << 20};
+  spec.outputs = {.patterns = {"dist", "/tmp/*"},
+                  .path = "/spool/outputs",
+                  .files_max = 10,
+                  .bytes_max = 1ull << 33,
+                  .timeout_ms = 5000};
   return spec;
 }
 
@@ -84,6 +89,15 @@ TEST(LaunchSpecTest, NetworkRootAndVolumesNeedAKindThatIsolates) {
   spec.isolation.kind = IsolationKind::kBubblewrap;
   spec.isolation.root = "relative";
   EXPECT_EQ(ValidateLaunchSpec(spec).size(), 1U);
+}
+
+TEST(LaunchSpecTest, OutputsNeedAPlaceAndGoodPatterns) {
+  LaunchSpec spec = MakeSpec();
+  spec.outputs.path = "relative";
+  spec.outputs.patterns = {"a/../b"};
+  EXPECT_EQ(ValidateLaunchSpec(spec).size(), 2u);
+  spec.outputs.patterns.clear();
+  EXPECT_TRUE(ValidateLaunchSpec(spec).empty());
 }
 
 TEST(LaunchSpecTest, RefusesAnIsolationItDoesNotKnow) {

@@ -86,6 +86,10 @@ TEST(RequestChecksTest, EveryViolationIsNamed) {
   v1::ReadLogRequest log;
   log.set_offset(-1);
   EXPECT_THAT(Fields(CheckRequest(log)), ElementsAre("id", "offset"));
+  EXPECT_THAT(Fields(CheckRequest(v1::ListArtifactsRequest())), ElementsAre("task"));
+  v1::ReadArtifactRequest artifact;
+  artifact.set_offset(-1);
+  EXPECT_THAT(Fields(CheckRequest(artifact)), ElementsAre("task", "path", "offset"));
   EXPECT_THAT(Fields(CheckRequest(v1::AbandonTaskRequest())), ElementsAre("id"));
   v1::RenewLeaseRequest renew;
   renew.add_ids("");

@@ -52,11 +52,13 @@ std::string DeepItem(int levels) {
 }
 
 const char* const kMethods[] = {
-    "Executor/SubmitTasks", "Executor/GetTask",     "Executor/ListTasks",  "Executor/WaitTask",
-    "Executor/CancelTasks", "Executor/WatchEvents", "Executor/AckEvents",  "Executor/AdoptTasks",
-    "Executor/ReadLog",     "Executor/GetCapacity", "Executor/RenewLease", "Admin/GetStatus",
-    "Admin/ListSandboxes",  "Admin/ListProviders",  "Admin/Drain",         "Admin/Reload",
-    "Admin/AbandonTask",    "Admin/ListOrphans",    "Admin/ReapOrphans"};
+    "Executor/SubmitTasks",  "Executor/GetTask",     "Executor/ListTasks",
+    "Executor/WaitTask",     "Executor/CancelTasks", "Executor/WatchEvents",
+    "Executor/AckEvents",    "Executor/AdoptTasks",  "Executor/ReadLog",
+    "Executor/GetCapacity",  "Executor/RenewLease",  "Executor/ListArtifacts",
+    "Executor/ReadArtifact", "Admin/GetStatus",      "Admin/ListSandboxes",
+    "Admin/ListProviders",   "Admin/Drain",          "Admin/Reload",
+    "Admin/AbandonTask",     "Admin/ListOrphans",    "Admin/ReapOrphans"};
 
 TEST_F(RequestLimitsTest, MillionsOfEmptyItemsAreRefusedBeforeTheyAreBuilt) {
   Start();

@@ -62,7 +62,18 @@ TEST_F(SecurityTest, TokensAreAskedForOnTcpAlsoByReflectionAndNotOnTheUnixSocket
     auto stream = stub->ServerReflectionInfo(&context);
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
   }
-  EXPECT_GE(server_.metrics().unauthenticated.load(), 5u);
+  {
+    CallContext context;
+    v1::ListArtifactsResponse listed;
+    EXPECT_EQ(v1::Executor::NewStub(tcp)->ListArtifacts(&context, {}, &listed).error_code(),
+              grpc::StatusCode::UNAUTHENTICATED);
+  }
+  {
+    CallContext context;
+    auto stream = v1::Executor::NewStub(tcp)->ReadArtifact(&context, {});
+    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  }
+  EXPECT_GE(server_.metrics().unauthenticated.load(), 7u);
 
   server_.WriteFile("tokens", "bob:other-token\n");
   ASSERT_TRUE(server_.server().Reload(std::nullopt, options.tokens_file).ok());

@@ -145,6 +145,29 @@ TEST_F(StreamsTest, ALogIsReadFromAnOffsetAndFollowed) {
   EXPECT_EQ(got.substr(200'000), "tail");
 }
 
+TEST_F(StreamsTest, AnArtifactIsReadFromAnOffset) {
+  Start();
+  const std::string id = Submit(1);
+  server_.OnLoop([&] { server_.api().Write(id, std::string(300'000, 'a') + "end", true); });
+  v1::ReadArtifactRequest request;
+  request.mutable_task()->set_id(id);
+  request.set_path("out");
+  request.set_offset(100'000);
+  CallContext context;
+  auto stream = executor_->ReadArtifact(&context, request);
+  std::string got;
+  v1::ReadArtifactResponse piece;
+  while (stream->Read(&piece)) got += piece.data();
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_TRUE(piece.end());
+  EXPECT_EQ(got, std::string(200'000, 'a') + "end");
+  request.mutable_task()->set_id("nobody");
+  CallContext second;
+  auto refused = executor_->ReadArtifact(&second, request);
+  EXPECT_FALSE(refused->Read(&piece));
+  EXPECT_EQ(refused->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(StreamsTest, StoppingRefusesSubmitsAndEndsStreamsWithAReason) {
   Start();
   v1::WatchEventsRequest watch;

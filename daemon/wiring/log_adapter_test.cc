@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/core/outputs_format.h"
+#include "base/sha256.h"
 #include "base/testing/fake_clock.h"
 #include "logs/file_store.h"
 #include "logs/testing/run_awaitable.h"
@@ -135,6 +137,46 @@ TEST_F(LogAdapterTest, ShipsALogAndSaysWhenItIsComplete) {
   EXPECT_EQ(events_.complete, std::vector<int64_t>{7});
   adapter_->RefreshMetrics();
   EXPECT_EQ(metrics_.log_bytes_stored, 10u);
+}
+
+TEST_F(LogAdapterTest, ALogIsCompleteWhenTheOutputsAreStoredToo) {
+  task_.has_outputs = true;
+  auto spool = Spool();
+  adapter_->Track(task_);
+  spool.Write(Stream::kStdout, "hello\n", 1);
+  const std::string path = folder_ + "/spool/" + task_.id.ToString() + "/outputs";
+  base::OutputsManifest manifest;
+  manifest.files.push_back(
+      {.path = "dist/a", .size = 1, .mode = 0644, .sha256 = base::Sha256("A")});
+  std::ofstream(path) << base::EncodeOutputsManifest(manifest);
+  std::ofstream(path + ".data") << "B";  // damaged: it cannot be stored
+  v1::OutputsStatus told;
+  end_.exit_record = [&told](const v1::OutputsStatus* outputs) {
+    if (outputs != nullptr) told = *outputs;
+    return std::string("{}");
+  };
+  End(6);
+  clock_.Advance(std::chrono::seconds(60));
+  EXPECT_EQ(Stored(), "hello\n");
+  EXPECT_TRUE(events_.complete.empty());
+  EXPECT_EQ(adapter_->outputs_status().failing, 1u);
+  std::ofstream(path + ".data") << "A";
+  clock_.Advance(std::chrono::seconds(61));
+  EXPECT_EQ(events_.complete, std::vector<int64_t>{7});
+  EXPECT_EQ(told.artifacts(0).path(), "dist/a");
+  const auto listed = RunAwaitable(loop_, clock_, adapter_->ListArtifacts(task_.id, true));
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_EQ(listed->artifacts_size(), 1);
+  v1::ReadArtifactRequest request;
+  request.set_path("dist/a");
+  auto stream = adapter_->OpenArtifact(task_.id, true, request);
+  const auto piece = RunAwaitable(loop_, clock_, stream->Next());
+  ASSERT_TRUE(piece.ok()) << piece.status();
+  EXPECT_EQ(piece->data(), "A");
+  EXPECT_TRUE(piece->end());
+  request.set_path("other");
+  stream = adapter_->OpenArtifact(task_.id, true, request);
+  EXPECT_TRUE(absl::IsNotFound(RunAwaitable(loop_, clock_, stream->Next()).status()));
 }
 
 TEST_F(LogAdapterTest, WhatALostTaskSpooledIsStoredThoughNobodyAttestedItsSize) {

@@ -139,6 +139,11 @@ void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {
         absl::StrCat("the log store cannot be used: ", std::string(log_store_checked_.message())));
   }
   if (const std::string spool = logs_->SpoolWarning(); !spool.empty()) status.add_warnings(spool);
+  const artifacts::ArtifactShipperStatus outputs = logs_->outputs_status();
+  if (!outputs.last_error.empty()) {
+    status.add_warnings(absl::StrCat("outputs of ", outputs.failing,
+                                     " tasks wait for the log store: ", outputs.last_error));
+  }
   const logs::ShipperStatus logs = logs_->status();
   if (logs.last_error.empty()) return;
   status.add_warnings(

@@ -119,6 +119,33 @@ TEST(ConvertTest, LaunchSpecTakesTheSecretsOut) {
   EXPECT_EQ(launch.SerializeAsString().find("canary"), std::string::npos);
 }
 
+TEST(ConvertTest, OutputsGoInWithTheLaunchAndComeBackWithTheEnd) {
+  pb::LaunchRequest launch;
+  launch.mutable_spec()->add_outputs("dist");
+  launch.mutable_spool()->set_outputs_path("/spool/t/outputs");
+  launch.mutable_spool()->set_outputs_max_files(7);
+  launch.mutable_spool()->set_outputs_max_bytes(8);
+  launch.mutable_spool()->mutable_outputs_timeout()->set_seconds(9);
+  EXPECT_EQ(TakeLaunchSpec(launch, "").outputs, (launcher::OutputsSpec{.patterns = {"dist"},
+                                                                       .path = "/spool/t/outputs",
+                                                                       .files_max = 7,
+                                                                       .bytes_max = 8,
+                                                                       .timeout_ms = 9000}));
+  launcher::ExitRecord record = Exited(0);
+  EXPECT_FALSE(ToExitRecord(record).has_outputs());
+  record.outputs_collected = true;
+  record.output_files = 2;
+  record.output_bytes = 3;
+  record.outputs_skipped = 1;
+  record.outputs_note = "'x': matches nothing";
+  const v1::OutputsStatus outputs = ToExitRecord(record).outputs();
+  EXPECT_TRUE(outputs.collected());
+  EXPECT_EQ(outputs.files(), 2);
+  EXPECT_EQ(outputs.bytes(), 3);
+  EXPECT_EQ(outputs.skipped(), 1);
+  EXPECT_EQ(outputs.message(), "'x': matches nothing");
+}
+
 TEST(ConvertTest, ErrorsAreClassifiedOnce) {
   const auto conflict =
       ErrorOf(ErrorOfLauncher({launcher::ErrorCode::kConflict, "started by another"}));

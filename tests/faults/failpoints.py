@@ -44,6 +44,7 @@ _SINGLE = {
                      "create.after_answer", "start.before_call", "start.after_answer", "hint.received", "destroy.before_call",
                      "destroy.after_answer", "event.before_send", "event.after_send:2", "log.before_write", "log.after_write",
                      "log.after_sync", "log_record.written", "log_record.synced", "log.before_exit_record", "log.after_exit_record"],
+    scenarios.outputs: ["artifact.before_put", "artifact.after_put", "artifact.after_put:2", "artifact.manifest_stored"],
     scenarios.airflow: ["piece.cut", "piece.before_put", "piece.after_put", "piece.confirmed"],
     scenarios.cancel_running: ["signal.before_call", "signal.after_answer", "inspect.after_answer"],
     scenarios.hand_over: ["hand_over.begun", "hand_over.calls_returned", "hand_over.joined", "hand_over.logs_stopped",
@@ -82,6 +83,8 @@ _LAUNCHER = {
                      "launcher.destroy.retired", "supervisor.after_exit_record"],
     scenarios.maybe_lost: ["launcher.start.recorded", "supervisor.begun", "supervisor.spawned", "supervisor.start_told",
                            "supervisor.pid_recorded", "supervisor.command_ended", "supervisor.before_exit_record"],
+    scenarios.outputs_lost: ["supervisor.outputs_received"],
+    scenarios.outputs_kept_though_lost: ["supervisor.outputs_stored"],
 }
 
 

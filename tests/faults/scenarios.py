@@ -34,6 +34,23 @@ def maybe_lost(world):
     zero(world, [LOST], (0, 1))
 
 
+def outputs(world, ends=(SUCCEEDED,), runs=(1,), kept=True):
+    """A task that leaves files behind."""
+    task = world.submit("outputs", "echo one > a; mkdir d; head -c 300000 /dev/zero > d/b", ends, b"", runs=runs,
+                        override={"outputs": ["a", "d"]})
+    task.files = {"a": b"one\n", "d/b": bytes(300000)} if kept else {}
+
+
+def outputs_kept_though_lost(world):
+    """Its supervisor is killed when they are on the disk."""
+    outputs(world, [LOST], (0, 1))
+
+
+def outputs_lost(world):
+    """Its supervisor is killed before they are."""
+    outputs(world, [LOST], (0, 1), kept=False)
+
+
 def nonzero(world):
     world.submit("nonzero", f"{_PRINT}; exit 3", [_failed(3)], OUTPUT)
 

@@ -5,6 +5,7 @@ appends a line to a file of its own when it runs), and the stored logs; then the
 
 import contextlib
 import glob
+import json
 import os
 import re
 import signal
@@ -97,6 +98,7 @@ class Submitted:
     def __init__(self, name, task_id, ends, output, runs):
         self.name, self.id = name, task_id
         self.ends, self.output, self.runs = ends, output, runs
+        self.files = None  # its outputs by path, where it asked for some
 
 
 def _judge_order(name, own):
@@ -262,7 +264,34 @@ class World:
                 assert self.client.log(task.id) == task.output, task.name
                 if told.log.layout == "plain" or not told.log.layout:
                     assert (self.daemon.stored_log(told) if task.output else b"") == task.output, task.name
+        if task.files is not None:
+            assert self._read_outputs(task.id) == task.files, task.name
+            assert self._stored_outputs(task.id) == task.files, task.name
         return told
+
+    def _read_outputs(self, task_id):
+        request = executor_pb2.ListArtifactsRequest()
+        request.task.id = task_id
+        files = {}
+        for artifact in self.client.call(self.client.executor.ListArtifacts, request).outputs.artifacts:
+            request = executor_pb2.ReadArtifactRequest(path=artifact.path)
+            request.task.id = task_id
+            files[artifact.path] = b"".join(piece.data for piece in self.client.executor.ReadArtifact(request, timeout=60))
+        return files
+
+    def _stored_outputs(self, task_id):
+        """By the store's own manifest; there must be nothing beside what it names."""
+        folder = f"{self.daemon.folder}/logs/_boxkeeper/{task_id}/outputs"
+        if not os.path.isdir(folder):
+            return {}
+        with open(f"{folder}/manifest.json", encoding="utf-8") as file:
+            artifacts = json.load(file)["artifacts"]
+        assert len(os.listdir(folder)) == len(artifacts) + 1
+        files = {}
+        for artifact in artifacts:
+            with open(f"{self.daemon.folder}/logs/{artifact['object']}", "rb") as file:
+                files[artifact["path"]] = file.read()
+        return files
 
     def told(self):
         """Ids of the tasks whose log is told to be complete; where no user code was started, whose end is told."""

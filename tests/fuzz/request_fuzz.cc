@@ -36,12 +36,16 @@ void Check(const grpc::ByteBuffer& wire) {
 
 using Checker = void (*)(const grpc::ByteBuffer&);
 constexpr Checker kCheckers[] = {
-    Check<v1::GetTaskRequest>,       Check<v1::ListTasksRequest>,   Check<v1::WaitTaskRequest>,
-    Check<v1::CancelTasksRequest>,   Check<v1::WatchEventsRequest>, Check<v1::AckEventsRequest>,
-    Check<v1::AdoptTasksRequest>,    Check<v1::ReadLogRequest>,     Check<v1::GetCapacityRequest>,
-    Check<v1::RenewLeaseRequest>,    Check<v1::GetStatusRequest>,   Check<v1::ListSandboxesRequest>,
-    Check<v1::ListProvidersRequest>, Check<v1::DrainRequest>,       Check<v1::ReloadRequest>,
-    Check<v1::AbandonTaskRequest>,   Check<v1::ListOrphansRequest>, Check<v1::ReapOrphansRequest>,
+    Check<v1::GetTaskRequest>,       Check<v1::ListTasksRequest>,
+    Check<v1::WaitTaskRequest>,      Check<v1::CancelTasksRequest>,
+    Check<v1::WatchEventsRequest>,   Check<v1::AckEventsRequest>,
+    Check<v1::AdoptTasksRequest>,    Check<v1::ReadLogRequest>,
+    Check<v1::GetCapacityRequest>,   Check<v1::RenewLeaseRequest>,
+    Check<v1::GetStatusRequest>,     Check<v1::ListSandboxesRequest>,
+    Check<v1::ListProvidersRequest>, Check<v1::DrainRequest>,
+    Check<v1::ReloadRequest>,        Check<v1::AbandonTaskRequest>,
+    Check<v1::ListOrphansRequest>,   Check<v1::ReapOrphansRequest>,
+    Check<v1::ListArtifactsRequest>, Check<v1::ReadArtifactRequest>,
 };
 
 }  // namespace
