@@ -138,7 +138,8 @@ def test_without_the_token_nothing_is_told():
         daemon.configure({"server": {"listen": ["127.0.0.1:0", f"unix:{daemon.socket}"], "auth": {"tokens_file": tokens}}})
         daemon.start()
         task = daemon.client.run(spec(shell="echo x > out", override={"outputs": ["out"]}))
-        port = next(p for p in processes.listening_ports(daemon.process.pid) if f"127.0.0.1:{p}" in daemon.log_text().split("grpc=")[1])
+        serving = daemon.log_text().split("grpc=")[1].split("http=")[0]
+        port = next(p for p in processes.listening_ports(daemon.process.pid) if f"127.0.0.1:{p} " in serving.replace('"', " "))
         stranger = daemon.connect(f"127.0.0.1:{port}")
         for call in (lambda: _list(stranger, task.id), lambda: _read(stranger, task.id, "out")):
             with pytest.raises(grpc.RpcError) as refused:
