@@ -270,7 +270,7 @@ TEST_F(AppTest, UsageErrorsAre2) {
                                              {"run", "--no-such-flag"},
                                              {"run"},
                                              {"run", "-o", "json", "--", "x"},
-                                             {"run", "--output", "x", "--", "x"},
+                                             {"run", "-d", "--output", "x:dir", "--", "x"},
                                              {"ls", "extra"},
                                              {"completion", "tcsh"},
                                              {"--server", "http://x", "ls"},
