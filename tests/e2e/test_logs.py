@@ -8,6 +8,7 @@ import re
 import threading
 
 import grpc
+import pytest
 
 from tests.harness import processes
 from tests.harness.client import end, spec
@@ -170,6 +171,35 @@ def test_a_log_store_that_is_away_delays_only_the_copy(daemon):
     os.rename(logs + ".away", logs)
     task = client.wait(task.id, LOG_COMPLETE, seconds=60)
     assert daemon.stored_log(task) == b"kept\n"
+
+
+@pytest.mark.parametrize("overflow", ["block", "drop_middle"])
+def test_a_full_spool_holds_output_until_stored_logs_have_made_room(overflow):
+    with Daemon({"spool": {"max_bytes": "2MiB"}, "logs": {"overflow": overflow}}) as daemon:
+        with open(f"{daemon.folder}/logs", "wb"):  # a file where the folder should be: nothing can be stored
+            pass
+        client, size = daemon.start().client, 3 << 20
+        first = client.run(spec(shell=f"head -c {size} /dev/zero | tr '\\0' a"))
+        until(lambda: b"is full (" in daemon.boxctl("status").stdout, "the spool is full")
+        second = client.submit(spec(shell=f"head -c {size} /dev/zero | tr '\\0' b"))
+        if overflow == "block":
+            client.wait_running(second)
+            assert client.log(second) == b""
+            assert end(first)[0] == "SUCCEEDED" and not client.get(first.id).log.complete
+            assert daemon.metric("boxkeeper_spool_full") == 1
+        else:
+            ended = client.wait(second)
+            assert ended.log.dropped_bytes >= size // 2
+        os.remove(f"{daemon.folder}/logs")
+        for task_id, letter in ((first.id, b"a"), (second, b"b")):
+            task = client.wait(task_id, LOG_COMPLETE, seconds=90)
+            kept = client.log(task_id)
+            assert len(kept) + task.log.dropped_bytes == size and set(kept) == set(letter)
+        assert client.get(first.id).log.dropped_bytes == 0
+        until(lambda: not os.path.exists(os.path.join(daemon.state_dir, "spool", first.id)), "the stored spool went first")
+        assert client.log(first.id) == b"a" * size
+        assert client.log(first.id, offset=size - 10) == b"a" * 10
+        until(lambda: b"is full (" not in daemon.boxctl("status").stdout, "there is room again")
 
 
 def test_without_a_log_url_it_says_where_logs_stay():
