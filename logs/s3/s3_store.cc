@@ -105,7 +105,8 @@ class S3Store::Impl {
   }
 
   asio::awaitable<absl::Status> Check() {
-    absl::Status status = co_await TryAll();
+    const absl::Status tried = co_await TryAll();
+    const absl::Status status = ForCaller(tried);
     if (status.ok()) co_return status;
     co_return absl::Status(
         status.code(), absl::StrCat("logs.url ", url.text, ": ", std::string(status.message())));
