@@ -259,7 +259,8 @@ void Engine::OnTimer(int64_t subject, TimerKind kind, base::BootTime due) {
       LeaseLapsed(*row, due);
       return;
     case TimerKind::kRunTimeout:
-      if (row->state() == v1::TASK_STATE_RUNNING) {
+      // One that has ended waits for its output only.
+      if (row->state() == v1::TASK_STATE_RUNNING && !draining_.contains(row->generation)) {
         RequestStop(*row, MakeStop(*row, v1::REASON_RUN_TIMEOUT,
                                    "ran longer than its timeout (seen by the daemon)"));
       }

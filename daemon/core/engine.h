@@ -374,6 +374,16 @@ class Engine : public watcher::Subject {
   asio::awaitable<void> ResumeStarting(base::SandboxId id, Generation generation);
   asio::awaitable<void> HandOver(base::BootTime deadline);
 
+  // --- output.cc: where the provider writes no spool ---
+  bool IsPulled(const TaskRow& row);
+  OutputSource SourceOf(const TaskRow& row);
+  // Its output is fetched while it runs.
+  void PullOutput(const TaskRow& row);
+  // True: the end that `view` attests is told once the output is here. False: tell it now.
+  // `gone`: the sandbox is, so that nothing more can be fetched.
+  bool DrainFirst(const TaskRow& row, const pb::SandboxView& view, bool gone);
+  asio::awaitable<void> RunDrain(Generation generation, OutputSource source, OutputEnd end);
+
   // --- log_tracking.cc ---
   asio::awaitable<void> TrackLog(Generation generation);
   LogEnd MakeLogEnd(const TaskRow& row) const;
@@ -391,6 +401,8 @@ class Engine : public watcher::Subject {
   absl::flat_hash_map<base::SandboxId, base::BootTime> missing_;
   // One-step creates that wait or are in flight in this process.
   absl::flat_hash_set<base::SandboxId> creating_;
+  // Ends that are attested and wait for their output.
+  absl::flat_hash_map<Generation, pb::SandboxView> draining_;
   // Of which an earlier create may have had an effect that nobody told, and since when.
   absl::flat_hash_map<base::SandboxId, base::BootTime> uncertain_;
   LogPort* log_port_ = nullptr;

@@ -4,10 +4,12 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "base/id128.h"
 #include "boxkeeper/provider/v1/provider.pb.h"
 #include "boxkeeper/store/v1/records.pb.h"
@@ -40,6 +42,31 @@ struct LogEnd {
   std::function<std::string(const v1::OutputsStatus* outputs)> exit_record;
 };
 
+// The output of the one sandbox that runs a task's command, where the provider writes no spool.
+struct OutputSource {
+  bool live = false;  // it can be read while the command runs
+  // Provider::ReadOutput of this sandbox.
+  std::function<boost::asio::awaitable<absl::StatusOr<provider::v1::OutputChunk>>(
+      std::string stream, int64_t offset, int64_t max_bytes, base::BootTime deadline)>
+      read;
+};
+
+// What is known of an end before its output is all here.
+struct OutputEnd {
+  // As attested; without: to where the provider says that the stream ends.
+  std::optional<int64_t> stdout_bytes;
+  std::optional<int64_t> stderr_bytes;
+  bool gone = false;  // the sandbox is: nothing can be fetched any more
+};
+
+// A task's whole output, as far as there will ever be any.
+struct DrainedOutput {
+  int64_t stdout_bytes = 0;
+  int64_t stderr_bytes = 0;
+  int64_t dropped_bytes = 0;
+  std::string incomplete;  // why something is missing; empty: nothing is
+};
+
 // Called on the loop.
 class LogPort {
  public:
@@ -49,6 +76,14 @@ class LogPort {
   // whoever writes the first byte. An error may pass (disk full).
   virtual boost::asio::awaitable<absl::StatusOr<provider::v1::SpoolPaths>> PrepareSpool(
       base::TaskId id) = 0;
+  // Fetches a running task's output into its spool. Repeatable.
+  virtual void Pull(const base::TaskId& id, OutputSource source) = 0;
+  // Fetches the rest, at most final_drain long without a byte, and makes it durable. The sandbox
+  // may go afterwards.
+  virtual boost::asio::awaitable<DrainedOutput> Drain(base::TaskId id, OutputSource source,
+                                                      OutputEnd end) = 0;
+  // The provider hints that something happened in the task's sandbox.
+  virtual void Hurry(const base::TaskId& id) = 0;
   // Ships what the spool holds and will hold, going on after `task.records`.
   virtual void Track(LogTask task) = 0;
   // The stream sizes are final. A task without output has zeros.

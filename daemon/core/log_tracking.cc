@@ -52,6 +52,7 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   task.mutable_log()->set_stdout_bytes(end.stdout_bytes);
   task.mutable_log()->set_stderr_bytes(end.stderr_bytes);
   task.mutable_log()->set_dropped_bytes(end.dropped_bytes);
+  task.mutable_log()->set_incomplete(status.log_incomplete());
   if (status.has_outputs()) *task.mutable_outputs() = status.outputs();
   end.exit_record = [task = std::move(task)](const v1::OutputsStatus* outputs) {
     google::protobuf::util::JsonPrintOptions options;

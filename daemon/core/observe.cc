@@ -67,6 +67,10 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
     if (!IsAnother(*sandbox, *hint.view)) Observe(*sandbox, *hint.view);
     return;
   }
+  const TaskRow* row = table_.Find(sandbox->record.generation());
+  if (row != nullptr && row->state() == v1::TASK_STATE_RUNNING && IsPulled(*row)) {
+    log_port_->Hurry(row->id);
+  }
   const base::SandboxId id = sandbox->id;
   SpawnInspect(id);
 }
@@ -153,11 +157,12 @@ void Engine::Observe(SandboxRow& sandbox, const pb::SandboxView& view) {
         CopySandbox(view, status);
       });
       ArmRunTimeout(*row);
+      PullOutput(*row);
       return;
     }
     case pb::SandboxView::ENDED:
       if (view.has_exit()) {
-        Finish(*row, view);
+        if (!DrainFirst(*row, view, false)) Finish(*row, view);
       } else {
         const base::SandboxId id = sandbox.id;
         SpawnInspect(id);
@@ -314,6 +319,11 @@ void Engine::SandboxAbsent(SandboxRow& sandbox) {
       ended.mutable_exit()->set_exit_code(0);
       return Finish(*row, ended);
     }
+    pb::SandboxView view;
+    view.set_state(pb::SandboxView::ENDED);
+    *view.mutable_exit() = lost;
+    // What was fetched of its output is made durable.
+    if (DrainFirst(*row, view, true)) return;
     FinishLost(*row, lost);
     if (SandboxRow* left = table_.FindSandbox(sandbox.id)) ForgetSandbox(*left);
     return;

@@ -42,6 +42,7 @@ void FillEnd(const rec::TaskStatus& status, v1::Task& task) {
   log.set_stderr_bytes(status.stderr_bytes());
   log.set_dropped_bytes(status.dropped_bytes());
   if (status.has_outputs()) *task.mutable_outputs() = status.outputs();
+  log.set_incomplete(status.log_incomplete());
 }
 
 }  // namespace

@@ -116,7 +116,10 @@ void Engine::Resume(TaskRow& row) {
       }
       return;
     case v1::TASK_STATE_RUNNING:
-      return ArmRunTimeout(row);
+      ArmRunTimeout(row);
+      return PullOutput(row);
+    case v1::TASK_STATE_STOPPING:
+      return PullOutput(row);
     default:
       return;
   }

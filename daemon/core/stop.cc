@@ -201,6 +201,12 @@ asio::awaitable<bool> Engine::FenceStopped(base::SandboxId id, Generation genera
   if (row == nullptr || row->state() != v1::TASK_STATE_STOPPING) co_return true;
   const bool never_ran = never_began && last.ok() && last->state() == pb::SandboxView::CREATED &&
                          !last->started_marker();
+  // Its output is fetched before the end is told.
+  pb::SandboxView ended;
+  ended.set_state(pb::SandboxView::ENDED);
+  ended.mutable_exit()->set_lost(true);
+  ended.mutable_exit()->set_fence_confirmed(true);
+  if (!never_ran && DrainFirst(*row, ended, false)) co_return false;
   FinishStopped(*row, [never_ran](rec::TaskStatus& status) {
     if (never_ran) {
       status.set_user_code_started(v1::USER_CODE_STARTED_NO);

@@ -99,6 +99,7 @@ LogAdapterOptions MakeLogOptions(const config::v1::Config& config) {
   options.outputs_timeout = Millis(config.outputs().timeout());
   options.shipper.flush_interval = Millis(logs.flush_interval());
   options.shipper.flush_interval_max = Millis(logs.flush_interval_max());
+  options.puller.final_drain = Millis(logs.final_drain());
   return options;
 }
 

@@ -72,7 +72,14 @@ LogAdapter::LogAdapter(LogAdapterDeps deps, LogAdapterOptions options)
                 .pool = deps_.pool,
                 .on_complete = [this](base::TaskId id) { OnStored(id); },
                 .on_journal_error = deps_.fatal},
-               options_.shipper) {
+               options_.shipper),
+      puller_({.clock = deps_.clock,
+               .rng = deps_.rng,
+               .files = deps_.files,
+               .loop = deps_.loop,
+               .pool = deps_.pool,
+               .on_growth = [this](const base::TaskId& id) { growth_.Wake(id.ToString()); }},
+              options_.puller) {
   LookAtSpoolAt(deps_.clock.Boot() + kSpoolLookInterval);
 }
 
@@ -168,6 +175,51 @@ awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(bas
   co_return paths;
 }
 
+logs::PullJob LogAdapter::MakePullJob(const base::TaskId& id, OutputSource source) const {
+  logs::PullJob job;
+  job.task = id;
+  job.spool = Files(id);
+  job.limit.bytes_max = static_cast<uint64_t>(options_.max_bytes_per_task);
+  job.limit.block = options_.overflow == provider::v1::SpoolPaths::BLOCK;
+  job.live = source.live;
+  job.read = [read = std::move(source.read)](
+                 logs::Stream stream, uint64_t offset, size_t max_bytes,
+                 base::BootTime deadline) -> awaitable<absl::StatusOr<logs::PulledChunk>> {
+    const auto from = static_cast<int64_t>(offset);
+    absl::StatusOr<provider::v1::OutputChunk> answer = co_await read(
+        std::string(logs::StreamName(stream)), from, static_cast<int64_t>(max_bytes), deadline);
+    if (!answer.ok()) co_return answer.status();
+    if (answer->offset() != from) co_return absl::InternalError("output of another offset");
+    logs::PulledChunk chunk;
+    chunk.data = std::move(*answer->mutable_data());
+    chunk.end = answer->end();
+    co_return chunk;
+  };
+  return job;
+}
+
+void LogAdapter::Pull(const base::TaskId& id, OutputSource source) {
+  puller_.Pull(MakePullJob(id, std::move(source)));
+}
+
+awaitable<DrainedOutput> LogAdapter::Drain(base::TaskId id, OutputSource source, OutputEnd end) {
+  logs::PullEnd known;
+  constexpr int64_t kNone = 0;
+  if (end.stdout_bytes) known.stdout_bytes = std::max(kNone, *end.stdout_bytes);
+  if (end.stderr_bytes) known.stderr_bytes = std::max(kNone, *end.stderr_bytes);
+  known.gone = end.gone;
+  logs::PullJob job = MakePullJob(id, std::move(source));
+  const logs::PulledOutput pulled = co_await puller_.Drain(std::move(job), known);
+  DrainedOutput output;
+  output.stdout_bytes = static_cast<int64_t>(pulled.stdout_bytes);
+  output.stderr_bytes = static_cast<int64_t>(pulled.stderr_bytes);
+  output.dropped_bytes = static_cast<int64_t>(pulled.dropped_bytes);
+  if (!pulled.complete) output.incomplete = pulled.why.empty() ? "not fetched" : pulled.why;
+  co_return output;
+}
+
+void LogAdapter::Hurry(const base::TaskId& id) { puller_.Hurry(id); }
+
 void LogAdapter::Track(LogTask task) {
   generations_[task.id] = task.generation;
   if (task.has_outputs) with_outputs_.insert(task.id);
@@ -185,6 +237,7 @@ void LogAdapter::Track(LogTask task) {
 }
 
 void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
+  puller_.Forget(id);
   // Of a lost task nobody attested the sizes: what was spooled is what there is.
   const logs::SpoolFiles files = Files(id);
   logs::LogEnd known;
@@ -216,6 +269,7 @@ void LogAdapter::Forget(const base::TaskId& id) {
   generations_.erase(id);
   with_outputs_.erase(id);
   artifacts_.Forget(id);
+  puller_.Forget(id);
   shipper_.Forget(id);
   for (SpoolLogStream* stream : streams_) stream->Forget(id);
   growth_.Wake(id.ToString());
@@ -250,6 +304,7 @@ void LogAdapter::SetOptions(LogAdapterOptions options) {
   options.spool_dir = options_.spool_dir;
   options_ = std::move(options);
   shipper_.SetOptions(options_.shipper);
+  puller_.SetOptions(options_.puller);
 }
 
 void LogAdapter::RefreshMetrics() {
@@ -264,11 +319,13 @@ awaitable<absl::Status> LogAdapter::Stop(base::BootTime deadline) {
   growth_.Stop();
   stopping_ = true;
   look_->Cancel();
+  const absl::Status fetched = co_await puller_.Stop(deadline);
   const absl::Status looked = co_await group_.Join(deadline);
   const absl::Status outputs = co_await artifacts_.Stop(deadline);
   const absl::Status shipped = co_await shipper_.Stop(deadline);
   if (!shipped.ok()) co_return shipped;
-  co_return outputs.ok() ? looked : outputs;
+  if (!outputs.ok()) co_return outputs;
+  co_return looked.ok() ? fetched : looked;
 }
 
 awaitable<absl::Status> LogAdapter::Record(store::v1::LogRecord record) {

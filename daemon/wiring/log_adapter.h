@@ -24,6 +24,7 @@
 #include "logs/log_reader.h"
 #include "logs/log_shipper.h"
 #include "logs/object_store.h"
+#include "logs/output_puller.h"
 #include "logs/spool_bound.h"
 #include "logs/spool_folders.h"
 
@@ -40,6 +41,7 @@ struct LogAdapterOptions {
   int64_t outputs_max_bytes = int64_t{1} << 30;
   std::chrono::milliseconds outputs_timeout{60'000};
   logs::ShipperOptions shipper;
+  logs::PullerOptions puller;
 };
 
 // All outlive the adapter.
@@ -64,6 +66,10 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
 
   boost::asio::awaitable<absl::StatusOr<provider::v1::SpoolPaths>> PrepareSpool(
       base::TaskId id) override;
+  void Pull(const base::TaskId& id, OutputSource source) override;
+  boost::asio::awaitable<DrainedOutput> Drain(base::TaskId id, OutputSource source,
+                                              OutputEnd end) override;
+  void Hurry(const base::TaskId& id) override;
   void Track(LogTask task) override;
   void NoteEnd(const base::TaskId& id, LogEnd end) override;
   void Forget(const base::TaskId& id) override;
@@ -83,6 +89,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   // For Admin.GetStatus; empty: there is room.
   std::string SpoolWarning() const;
   artifacts::ArtifactShipperStatus outputs_status() const { return artifacts_.status(); }
+  logs::PullerStatus puller_status() const { return puller_.status(); }
   void RefreshMetrics();
   // Ends followers, begins nothing new, waits for what is in flight.
   boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
@@ -100,6 +107,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   logs::SpoolFiles Files(const base::TaskId& id) const;
   logs::Layout LayoutOf(const LogTask& task) const;
   std::shared_ptr<const logs::Redactor> RedactorOf(const LogTask& task) const;
+  logs::PullJob MakePullJob(const base::TaskId& id, OutputSource source) const;
 
   LogAdapterDeps deps_;
   LogAdapterOptions options_;
@@ -117,6 +125,8 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   artifacts::ArtifactReader artifact_reader_;
   artifacts::ArtifactShipper artifacts_;
   logs::LogShipper shipper_;  // last: goes first
+  logs::LogShipper shipper_;
+  logs::OutputPuller puller_;  // last: goes first
 };
 
 }  // namespace boxkeeper::daemon

@@ -20,9 +20,14 @@ SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, Desc
       stream_(request_.stream() == v1::ReadLogRequest::STDERR ? logs::Stream::kStderr
                                                               : logs::Stream::kStdout) {
   adapter_.streams_.insert(this);
+  // Where the output has to be fetched: now, and often while it is followed.
+  request_.follow() ? adapter_.puller_.Follow(id_, 1) : adapter_.puller_.Hurry(id_);
 }
 
-SpoolLogStream::~SpoolLogStream() { adapter_.streams_.erase(this); }
+SpoolLogStream::~SpoolLogStream() {
+  if (request_.follow()) adapter_.puller_.Follow(id_, -1);
+  adapter_.streams_.erase(this);
+}
 
 awaitable<absl::Status> SpoolLogStream::Describe() {
   absl::StatusOr<LogTask> task = co_await describe_();
