@@ -152,6 +152,7 @@ void AddLog(const v1::Task& task, Fields& page) {
   }
   absl::StrAppend(&text, log.complete() ? ", complete in the log store" : ", not all stored yet");
   page.Add("Log", text);
+  page.AddIfAny("Log incomplete", log.incomplete());
   if (!log.path().empty()) page.Add("Log place", absl::StrCat(log.path(), " (", log.layout(), ")"));
 }
 

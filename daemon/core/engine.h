@@ -382,6 +382,7 @@ class Engine : public watcher::Subject {
   // True: the end that `view` attests is told once the output is here. False: tell it now.
   // `gone`: the sandbox is, so that nothing more can be fetched.
   bool DrainFirst(const TaskRow& row, const pb::SandboxView& view, bool gone);
+  bool WaitsForOutput(Generation generation);
   asio::awaitable<void> RunDrain(Generation generation, OutputSource source, OutputEnd end);
 
   // --- log_tracking.cc ---

@@ -6,6 +6,12 @@
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
+namespace {
+
+// How soon it is noticed that a provider can be reached again.
+constexpr std::chrono::milliseconds kReachCheck{1'000};
+
+}  // namespace
 
 bool Engine::IsPulled(const TaskRow& row) {
   if (log_port_ == nullptr) return false;
@@ -38,6 +44,7 @@ void Engine::PullOutput(const TaskRow& row) {
 bool Engine::DrainFirst(const TaskRow& row, const pb::SandboxView& view, bool gone) {
   const pb::ExitRecord& exit = view.exit();
   if (!IsPulled(row) || exit.start_failed()) return false;
+  if (base::Mutated("end_before_output")) return false;
   const auto [it, first] = draining_.try_emplace(row.generation, view);
   if (!first) {
     // An attested end says more than that it is gone.
@@ -57,18 +64,37 @@ bool Engine::DrainFirst(const TaskRow& row, const pb::SandboxView& view, bool go
   return true;
 }
 
+bool Engine::WaitsForOutput(Generation generation) {
+  const TaskRow* row = table_.Find(generation);
+  return row != nullptr && MayRun(row->state()) && !stopping_;
+}
+
 asio::awaitable<void> Engine::RunDrain(Generation generation, OutputSource source, OutputEnd end) {
   const TaskRow* before = table_.Find(generation);
-  if (before == nullptr) co_return;
+  if (before == nullptr) {
+    draining_.erase(generation);
+    co_return;
+  }
   const base::TaskId id = before->id;
   const bool gone = end.gone;
-  base::Failpoint("drain.before");
-  DrainedOutput output = co_await log_port_->Drain(id, std::move(source), end);
-  base::Failpoint("drain.after");
+  const ProviderState* provider = FindProvider(before->provider);
+  DrainedOutput output;
+  while (true) {
+    base::Failpoint("drain.before");
+    output = co_await log_port_->Drain(id, source, end);
+    base::Failpoint("drain.after");
+    // That a provider cannot be reached is no end of what it holds.
+    if (output.incomplete.empty() || gone || !provider->unreachable_since.has_value()) break;
+    while (provider->unreachable_since.has_value() && WaitsForOutput(generation)) {
+      absl::Status slept = co_await deps_.clock.SleepUntil(deps_.clock.Boot() + kReachCheck);
+      if (!slept.ok()) co_return;
+    }
+    if (!WaitsForOutput(generation)) break;
+  }
   auto waiting = draining_.extract(generation);
   TaskRow* row = table_.Find(generation);
   // Handed over: the next start sees the same end, and finds this output in the spool.
-  if (row == nullptr || !MayRun(row->state()) || stopping_) co_return;
+  if (!WaitsForOutput(generation)) co_return;
   pb::SandboxView view = std::move(waiting.mapped());
   pb::ExitRecord& exit = *view.mutable_exit();
   exit.set_stdout_bytes(output.stdout_bytes);

@@ -24,8 +24,9 @@ class CloudWorld(World):
         super().__exit__(*failure)
         self.cloud.close()
 
-    def submit_sim(self, name, words, ends, runs=(1,), **fields):
-        return self._submit(name, spec(argv=["sim", *words.split()], name=name, **{"owner": self.owner, **fields}), ends, None, runs, False)
+    def submit_sim(self, name, words, ends, runs=(1,), output=None, **fields):
+        item = spec(argv=["sim", *words.split()], name=name, **{"owner": self.owner, **fields})
+        return self._submit(name, item, ends, output, runs, False)
 
     def ran(self, name):
         ids = {task.name: task.id for task in self.tasks}

@@ -73,6 +73,8 @@ _CLOUD_SINGLE = {
     scenarios.cloud_zero: ["create.before_call", "create.after_answer", "start.before_call", "start.after_answer", "destroy.before_call",
                            "destroy.after_answer"],
     scenarios.cloud_create_answer_lost: ["create.after_answer"],
+    scenarios.cloud_output: ["pull.after_write:2", "pull.after_sync:2", "pull.after_index", "drain.before", "drain.after_sync",
+                             "drain.after"],
     scenarios.cloud_start_answer_lost: ["start.after_answer"],
     scenarios.cloud_start_never_arrives: ["fence.before_call", "fence.after_answer"],
 }

@@ -250,6 +250,13 @@ def cloud_zero(world):
 
 
 @cloud
+def cloud_output(world):
+    """Its output is fetched while it runs, and the rest at its end."""
+    line = bytes(ord("a") + i % 26 for i in range(79)) + b"\n"
+    world.submit_sim("printing", "run=2s out=8000 err=80", [SUCCEEDED], output=line * 100)
+
+
+@cloud
 def cloud_nonzero(world):
     world.submit_sim("nonzero", "run=300ms exit=3", [_failed(3)])
 

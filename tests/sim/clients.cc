@@ -69,6 +69,9 @@ void Clients::DrawCommand(Draws& draws, Submission& submission) {
     submission.run = std::chrono::hours(24);
     command = "sim run=24h start_silent";
   }
+  // Without a draw, so that nothing else changes with it.
+  absl::StrAppend(&command, " out=", submission.run.count() % 7 * 150,
+                  " err=", command.size() % 3 * 40);
   if (plan_.Has(Fault::kTimeouts) && draws.Chance(0.3)) {
     *submission.record.mutable_spec()->mutable_timeout() = Duration(draws.Wide(1, 60'000));
     if (draws.Chance(0.5)) absl::StrAppend(&command, " no_limit");

@@ -134,7 +134,12 @@ bool Life::BringUp() {
                   absl::StrCat("does not start: ", done.has_value() ? done->ToString() : "hangs"));
       return true;
     }
-    if (recovering) CheckRecovered(lineage ? epoch_before : 0);
+    if (!recovering) continue;
+    CheckRecovered(lineage ? epoch_before : 0);
+    output_ = std::make_unique<Output>(
+        Output::Deps{*clock_, *core_rng_, world_.disk, io_->get_executor(), trace_, *core_},
+        Derive(seed_, "output", static_cast<uint64_t>(number_)));
+    core_->SetLogPort(output_.get());
   }
   return true;
 }
@@ -159,6 +164,7 @@ void Life::Kill() {
   }
   trace_.SetClock(nullptr);
   core_.reset();
+  output_.reset();
   registry_.clear();
   fakes_.clear();
   clock_.reset();

@@ -17,6 +17,7 @@
 #include "tests/sim/durable.h"
 #include "tests/sim/observed_provider.h"
 #include "tests/sim/observed_store.h"
+#include "tests/sim/output.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/world.h"
 
@@ -125,6 +126,7 @@ class Life {
   providers::ProviderRegistry registry_;
   std::unique_ptr<daemon::Metrics> metrics_;
   std::unique_ptr<daemon::Core> core_;
+  std::unique_ptr<Output> output_;
 };
 
 }  // namespace boxkeeper::sim

@@ -49,6 +49,9 @@ constexpr Mutation kMutations[] = {
     {"old_owner_not_told", "an adoption does not tell the old owner"},
     {"record_left_at_compaction", "compaction leaves a record behind"},
     {"compacted_before_acknowledged", "results go before their owner has acknowledged them"},
+    // output
+    {"end_before_output", "an end is told before the task's output is fetched"},
+    {"spool_not_synced", "what is fetched is written and not synced"},
     // clocks and bounds
     {"timeout_by_wall_clock", "the run timeout is measured by the wall clock"},
     {"deadline_forgotten", "a start deadline does not strike"},

@@ -138,6 +138,7 @@ class CoreTest : public ::testing::Test {
     core_ = *std::move(core);
     const absl::Status recovered = Await(core_->Recover());
     ASSERT_TRUE(recovered.ok()) << recovered;
+    if (make_log_port_) core_->SetLogPort(make_log_port_());
     const absl::Status started = Await(core_->Start());
     ASSERT_TRUE(started.ok()) << started;
     clock_->Advance(milliseconds(10));
@@ -150,6 +151,7 @@ class CoreTest : public ::testing::Test {
       wall_ = clock_->Now();
     }
     core_.reset();
+    if (drop_log_port_) drop_log_port_();
     registry_.clear();
     provider_.reset();
     clock_.reset();
@@ -293,6 +295,9 @@ class CoreTest : public ::testing::Test {
   std::function<base::BootClock::duration()> commit_delay_;  // of each half of a commit
   // What the core talks to instead of `provider_` itself, from the next Boot on.
   std::function<std::shared_ptr<providers::Provider>(std::shared_ptr<providers::Provider>)> wrap_;
+  // Makes what the core gives its tasks' output to, and destroys it; null: nothing.
+  std::function<LogPort*()> make_log_port_;
+  std::function<void()> drop_log_port_;
   base::BootTime now_{};
   absl::Time wall_;
   int reboots_ = 0;
