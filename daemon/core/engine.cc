@@ -259,8 +259,7 @@ void Engine::OnTimer(int64_t subject, TimerKind kind, base::BootTime due) {
       LeaseLapsed(*row, due);
       return;
     case TimerKind::kRunTimeout:
-      // One that has ended waits for its output only.
-      if (row->state() == v1::TASK_STATE_RUNNING && !draining_.contains(row->generation)) {
+      if (row->state() == v1::TASK_STATE_RUNNING) {
         RequestStop(*row, MakeStop(*row, v1::REASON_RUN_TIMEOUT,
                                    "ran longer than its timeout (seen by the daemon)"));
       }

@@ -63,6 +63,9 @@ void Engine::OnHint(ProviderState& provider, const providers::ProviderHint& hint
   SandboxRow* sandbox = verified.has_value() ? table_.FindSandbox(verified->id) : nullptr;
   if (sandbox == nullptr) return;
   base::Failpoint("hint.received");
+  // Before its create has come back its output could not be fetched: whoever waits for the create
+  // looks then.
+  if (sandbox->record.handle().empty()) return;
   if (hint.view != nullptr) {
     if (!IsAnother(*sandbox, *hint.view)) Observe(*sandbox, *hint.view);
     return;

@@ -206,7 +206,7 @@ TEST_F(OutputTest, ACancelledOnesIsFetchedUpToItsEnd) {
   EXPECT_EQ(Stored(task), Printed(task.log().stdout_bytes()));
 }
 
-TEST_F(OutputTest, ATimeoutThatFallsDueWhileTheOutputIsFetchedStopsNothing) {
+TEST_F(OutputTest, ATimeoutThatFallsDueWhileTheOutputIsFetchedDoesNotChangeTheEnd) {
   Boot();
   const std::string id =
       Submit(TaskMaker(1).Owner("o").Timeout(1).Command("sim run=900ms out=1000")).id();

@@ -127,6 +127,7 @@ class Life {
   std::unique_ptr<daemon::Metrics> metrics_;
   std::unique_ptr<daemon::Core> core_;
   std::unique_ptr<Output> output_;
+  std::set<std::string> forgotten_;  // tasks whose spool was removed
 };
 
 }  // namespace boxkeeper::sim

@@ -100,6 +100,7 @@ awaitable<void> Output::Store(base::TaskId id, int64_t generation, daemon::LogEn
 }
 
 void Output::CheckStream(const base::TaskId& id, logs::Stream stream, int64_t size) {
+  if (deps_.forgotten.contains(id.ToString())) return;
   const std::string path =
       absl::StrCat(kSpoolDir, "/", id.ToString(), "/", std::string(logs::StreamName(stream)));
   const std::string spooled = deps_.disk.Content(path).value_or("");
@@ -114,6 +115,7 @@ void Output::CheckStream(const base::TaskId& id, logs::Stream stream, int64_t si
 
 void Output::Forget(const base::TaskId& id) {
   generations_.erase(id.ToString());
+  deps_.forgotten.insert(id.ToString());
   puller_.Forget(id);
   for (const char* file : {"/stdout", "/stderr", "/index"}) {
     (void)deps_.disk.Remove(absl::StrCat(kSpoolDir, "/", id.ToString(), file));

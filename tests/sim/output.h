@@ -2,7 +2,9 @@
 // byte arrives (I8).
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -29,6 +31,9 @@ class Output final : public daemon::LogPort {
     boost::asio::any_io_executor executor;
     Trace& trace;
     daemon::LogEvents& events;
+    // Ids of compacted tasks, over all lives: a restored backup may know one again, whose spool is
+    // gone.
+    std::set<std::string>& forgotten;
   };
   Output(Deps deps, uint64_t seed);
 
