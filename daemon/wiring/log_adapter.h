@@ -124,7 +124,6 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   std::set<class SpoolLogStream*> streams_;                 // open ones
   artifacts::ArtifactReader artifact_reader_;
   artifacts::ArtifactShipper artifacts_;
-  logs::LogShipper shipper_;  // last: goes first
   logs::LogShipper shipper_;
   logs::OutputPuller puller_;  // last: goes first
 };

@@ -143,6 +143,7 @@ void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {
   if (!outputs.last_error.empty()) {
     status.add_warnings(absl::StrCat("outputs of ", outputs.failing,
                                      " tasks wait for the log store: ", outputs.last_error));
+  }
   const logs::PullerStatus pulled = logs_->puller_status();
   if (pulled.failing > 0) {
     status.add_warnings(absl::StrCat("output of ", pulled.failing,

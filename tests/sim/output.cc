@@ -128,4 +128,13 @@ absl::StatusOr<std::unique_ptr<daemon::LogStream>> Output::Open(
   return absl::UnimplementedError("nobody reads logs in the simulation");
 }
 
+awaitable<absl::StatusOr<v1::OutputsStatus>> Output::ListArtifacts(base::TaskId id, bool complete) {
+  co_return absl::UnimplementedError("no task of the simulation asks for outputs");
+}
+
+std::unique_ptr<daemon::ArtifactStream> Output::OpenArtifact(base::TaskId id, bool complete,
+                                                             v1::ReadArtifactRequest request) {
+  return nullptr;
+}
+
 }  // namespace boxkeeper::sim

@@ -51,6 +51,10 @@ class Output final : public daemon::LogPort {
       const base::TaskId& id,
       std::function<boost::asio::awaitable<absl::StatusOr<daemon::LogTask>>()> describe,
       std::function<daemon::LogEnd()> end, v1::ReadLogRequest request) override;
+  boost::asio::awaitable<absl::StatusOr<v1::OutputsStatus>> ListArtifacts(base::TaskId id,
+                                                                          bool complete) override;
+  std::unique_ptr<daemon::ArtifactStream> OpenArtifact(base::TaskId id, bool complete,
+                                                       v1::ReadArtifactRequest request) override;
 
  private:
   logs::PullJob MakeJob(const base::TaskId& id, daemon::OutputSource source) const;
