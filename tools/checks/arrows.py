@@ -30,7 +30,7 @@ _BORDERS = {"providers/local": {"//launcher:launch_spec", "//launcher:protocol"}
 # Depends on nothing and is nothing in a product: any folder may mark its moments.
 _EVERYWHERE = {"//base:fault_points"}
 # What a test of the folder may use on top.
-_TESTS_ALSO = {"providers": {"launcher"}, "daemon": {"launcher"}}
+_TESTS_ALSO = {"providers": {"launcher"}, "daemon": {"launcher"}, "launcher": {"base"}}
 
 
 def _package(label):
