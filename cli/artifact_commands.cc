@@ -37,7 +37,7 @@ std::string ArtifactTable(const std::vector<v1::Artifact>& artifacts, const Cons
   if (wide) heads.insert(heads.end(), {"MODIFIED", "OBJECT"});
   Table table(heads);
   for (const v1::Artifact& artifact : artifacts) {
-    const std::string digest = artifact.sha256();
+    const std::string& digest = artifact.sha256();
     std::vector<Cell> row = {artifact.path(), HumanBytes(artifact.size()),
                              absl::StrFormat("%04o", artifact.mode()),
                              wide ? digest : digest.substr(0, kShownDigits)};

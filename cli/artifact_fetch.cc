@@ -82,12 +82,10 @@ absl::Status FetchArtifact(Client& client, const std::string& task, const v1::Ar
     return write_error == 0;
   });
   errno = write_error;
-  if (write_error != 0) {
-    copied = CannotWrite(path);
-  } else if (copied.ok() && (fchmod(file.get(), artifact.mode() & 0777) != 0 ||
-                             rename(beside.c_str(), path.c_str()) != 0)) {
-    copied = CannotWrite(path);
-  }
+  const bool written =
+      write_error == 0 && (!copied.ok() || (fchmod(file.get(), artifact.mode() & 0777) == 0 &&
+                                            rename(beside.c_str(), path.c_str()) == 0));
+  if (!written) copied = CannotWrite(path);
   if (!copied.ok()) unlink(beside.c_str());
   return copied;
 }

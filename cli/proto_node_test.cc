@@ -11,7 +11,7 @@ TEST(ProtoNodeTest, DefaultsArePrintedAndUnknownsAbsent) {
   v1::LogStatus log;
   EXPECT_EQ(CompactJson(ProtoNode(log)),
             R"({"stdout_bytes":"0","stderr_bytes":"0","dropped_bytes":"0","complete":false,)"
-            R"("path":"","layout":""})");
+            R"("path":"","layout":"","incomplete":""})");
   const std::string task = CompactJson(ProtoNode(v1::Task()));
   EXPECT_NE(task.find(R"("state":"UNSPECIFIED")"), std::string::npos);
   for (const char* absent : {"exit_code", "signal", "started_at", "sandbox\"", "peak_memory"}) {

@@ -413,6 +413,8 @@ bool DecodeLaunchSpec(std::string_view bytes, LaunchSpec* spec, std::string* err
       return false;
     }
   }
+  // Bounds of nothing are nothing.
+  if (spec->outputs.patterns.empty()) spec->outputs = {};
   if (!reader.ok()) *error = "launch spec: damaged fields";
   return reader.ok();
 }

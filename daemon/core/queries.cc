@@ -335,8 +335,8 @@ asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> Engine::ListArtifacts
   const bool complete = (*row)->status.log_complete();
   absl::StatusOr<v1::OutputsStatus> listed = co_await log_port_->ListArtifacts(id, complete);
   // Of a task that was lost nobody attested them; they may be there all the same.
-  if (listed.ok()) *response.mutable_outputs() = *std::move(listed);
   if (!listed.ok() && !absl::IsNotFound(listed.status())) co_return listed.status();
+  if (listed.ok()) *response.mutable_outputs() = *std::move(listed);
   co_return response;
 }
 

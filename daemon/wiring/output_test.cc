@@ -40,6 +40,7 @@ class OutputTest : public CoreTest {
   }
   ~OutputTest() override {
     Stop();
+    drop_log_port_ = nullptr;  // the base stops once more, without this part
     std::filesystem::remove_all(folder_);
   }
 

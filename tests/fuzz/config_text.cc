@@ -220,7 +220,7 @@ std::string SectionText(const std::string& path, const Message& message) {
     const auto* reflection = message.GetReflection();
     std::string value;
     if (key.type == KeyType::kSection) {
-      if (key_path == "server.tls" && !reflection->HasField(message, field)) continue;
+      if (!reflection->HasField(message, field)) continue;
       value = absl::StrCat("{", SectionText(key_path, reflection->GetMessage(message, field)), "}");
     } else {
       value = LeafText(key, message, field);

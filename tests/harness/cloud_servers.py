@@ -36,32 +36,32 @@ def _request(endpoint, method, path, body=b"", headers=None):
 
 def _npm_package(name, version):
     """The folder of a package with those that it needs, installed if it is not there yet."""
-    folder = os.path.join(s3_servers._STATE, f"{name}-{version}")
+    folder = os.path.join(s3_servers.STATE, f"{name}-{version}")
     if not os.path.isdir(folder):
         npm = shutil.which("npm")
         if npm is None:
             raise Unavailable("no npm")
-        with s3_servers._made_once(folder) as fresh:
+        with s3_servers.made_once(folder) as fresh:
             if fresh:
-                s3_servers._run([npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", fresh, f"{name}@{version}"],
+                s3_servers.run([npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", fresh, f"{name}@{version}"],
                                 f"npm install {name}", timeout=600)
     return folder
 
 
 def python_package(name, version):
     """A folder for sys.path with a package from PyPI and those that it needs, installed if it is not there yet."""
-    folder = os.path.join(s3_servers._STATE, f"{name}-{version}")
-    with s3_servers._made_once(folder) as fresh:
+    folder = os.path.join(s3_servers.STATE, f"{name}-{version}")
+    with s3_servers.made_once(folder) as fresh:
         if fresh:
             tools = os.path.join(fresh, "venv")
-            s3_servers._run(["/usr/bin/python3", "-m", "venv", tools], "python3 -m venv", timeout=120)
-            s3_servers._run([os.path.join(tools, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--target",
+            s3_servers.run(["/usr/bin/python3", "-m", "venv", tools], "python3 -m venv", timeout=120)
+            s3_servers.run([os.path.join(tools, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--target",
                              os.path.join(fresh, "site"), f"{name}=={version}"], f"pip install {name}", timeout=600)
             shutil.rmtree(tools)
     return os.path.join(folder, "site")
 
 
-class Azurite(s3_servers._Server):
+class Azurite(s3_servers.Server):
     """Microsoft's emulator, with one container."""
 
     account = "devstoreaccount1"
@@ -72,7 +72,7 @@ class Azurite(s3_servers._Server):
     def __init__(self):
         program = os.path.join(_npm_package("azurite", AZURITE_VERSION), "node_modules", ".bin", "azurite-blob")
         super().__init__("azurite-")
-        self._port = s3_servers._free_port()
+        self._port = s3_servers.free_port()
         self.server = f"http://127.0.0.1:{self._port}"
         self.endpoint = f"{self.server}/{self.account}"
         try:
@@ -110,21 +110,21 @@ class Azurite(s3_servers._Server):
         return f"sv=2021-12-02&sr=c&sp={permissions}&se={until.replace(':', '%3A')}&sig={quoted}"
 
 
-class FakeGcsServer(s3_servers._Server):
+class FakeGcsServer(s3_servers.Server):
     """fsouza/fake-gcs-server, with one bucket. Checks no credentials."""
 
     def __init__(self):
-        folder = os.path.join(s3_servers._STATE, f"fake-gcs-server-{FAKE_GCS_SERVER_VERSION}")
+        folder = os.path.join(s3_servers.STATE, f"fake-gcs-server-{FAKE_GCS_SERVER_VERSION}")
         if not os.path.isdir(folder):
             if not os.environ.get("BOXKEEPER_FULL"):
                 raise Unavailable("fake-gcs-server takes a minute to build: with BOXKEEPER_FULL only")
-            go = s3_servers._go()
-            with s3_servers._made_once(folder) as fresh:
+            go = s3_servers.go_command()
+            with s3_servers.made_once(folder) as fresh:
                 if fresh:
-                    s3_servers._run([go, "install", _FAKE_GCS_SERVER], "go install fake-gcs-server",
+                    s3_servers.run([go, "install", _FAKE_GCS_SERVER], "go install fake-gcs-server",
                                     env={**os.environ, "GOBIN": fresh}, timeout=900)
         super().__init__("fake-gcs-server-")
-        port = s3_servers._free_port()
+        port = s3_servers.free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         try:
             self._start("fake-gcs-server", [os.path.join(folder, "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1", "-port",

@@ -34,7 +34,7 @@ class Unavailable(Exception):
     """This machine cannot have the server, and why."""
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -74,7 +74,7 @@ def made_once(folder):
         os.close(lock)
 
 
-class _Server:
+class Server:
     """Processes that end with the object. Subclasses fill `endpoint`, `access_key`, `secret_key` and `bucket`."""
 
     region = "us-east-1"
@@ -156,7 +156,7 @@ class _Server:
         return process
 
 
-def _go():
+def go_command():
     """The go command if it is new enough."""
     for path in (shutil.which("go"), "/usr/local/go/bin/go"):
         if not path or not os.access(path, os.X_OK):
@@ -172,14 +172,14 @@ def _versitygw():
     folder = os.path.join(STATE, f"versitygw-{VERSITYGW_VERSION}")
     program = os.path.join(folder, "versitygw")
     if not os.path.isdir(folder):
-        go = _go()
+        go = go_command()
         with made_once(folder) as fresh:
             if fresh:
                 run([go, "install", _VERSITYGW], "go install versitygw", env={**os.environ, "GOBIN": fresh}, timeout=900)
     return program
 
 
-class VersityGw(_Server):
+class VersityGw(Server):
     """The gateway over a folder. Stop and start it with `stop` and `start`: same port, same data."""
 
     name = "versitygw"
@@ -189,7 +189,7 @@ class VersityGw(_Server):
     def __init__(self):
         program = _versitygw()
         super().__init__("versitygw-")
-        self._port = _free_port()
+        self._port = free_port()
         self.endpoint = f"http://127.0.0.1:{self._port}"
         self.data = os.path.join(self.folder, "data")
         os.makedirs(os.path.join(self.data, self.bucket))
@@ -287,7 +287,7 @@ sys.exit(run_wsgi(sys.argv[2], sys.argv[3]))
 """
 
 
-class SwiftS3(_Server):
+class SwiftS3(Server):
     """OpenStack Swift with s3api: four processes. Its access key has a colon in it."""
 
     name = "swift"
@@ -312,14 +312,14 @@ class SwiftS3(_Server):
         run = self._write("run.py", _RUN_SWIFT)
         user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         for kind in ("account", "container", "object"):
-            port = _free_port()
+            port = free_port()
             builder = os.path.join(self.folder, f"{kind}.builder")
             for words in (["create", "4", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
                 run(["/usr/bin/python3", os.path.join(root, "usr/bin/swift-ring-builder"), builder, *words], "swift-ring-builder",
                      env=self._environment, cwd=self.folder)
             path = self._write(f"{kind}.conf", _BACKEND_CONF.format(kind=kind, port=port, folder=self.folder, user=user))
             self._start(kind, ["/usr/bin/python3", run, conf, path, f"{kind}-server"], port, env=self._environment)
-        port = _free_port()
+        port = free_port()
         path = self._write("proxy.conf", _PROXY_CONF.format(port=port, folder=self.folder, user=user))
         self._start("proxy", ["/usr/bin/python3", run, conf, path, "proxy-server"], port, env=self._environment)
         self.endpoint = f"http://127.0.0.1:{port}"
