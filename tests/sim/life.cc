@@ -136,10 +136,14 @@ bool Life::BringUp() {
     }
     if (!recovering) continue;
     CheckRecovered(lineage ? epoch_before : 0);
-    output_ =
-        std::make_unique<Output>(Output::Deps{*clock_, *core_rng_, world_.disk, io_->get_executor(),
-                                              trace_, *core_, forgotten_},
-                                 Derive(seed_, "output", static_cast<uint64_t>(number_)));
+    output_ = std::make_unique<Output>(
+        Output::Deps{*clock_, *core_rng_, world_.disk, io_->get_executor(), trace_, *core_,
+                     forgotten_,
+                     [this](const std::string& id) {
+                       const DurableTask* task = durable_.FindTaskById(id);
+                       return task != nullptr && !task->status.log_incomplete().empty();
+                     }},
+        Derive(seed_, "output", static_cast<uint64_t>(number_)));
     core_->SetLogPort(output_.get());
   }
   return true;

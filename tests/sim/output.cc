@@ -100,7 +100,8 @@ awaitable<void> Output::Store(base::TaskId id, int64_t generation, daemon::LogEn
 }
 
 void Output::CheckStream(const base::TaskId& id, logs::Stream stream, int64_t size) {
-  if (deps_.forgotten.contains(id.ToString())) return;
+  // Where the disk refused to sync, the end says so.
+  if (deps_.forgotten.contains(id.ToString()) || deps_.told_incomplete(id.ToString())) return;
   const std::string path =
       absl::StrCat(kSpoolDir, "/", id.ToString(), "/", std::string(logs::StreamName(stream)));
   const std::string spooled = deps_.disk.Content(path).value_or("");

@@ -214,6 +214,11 @@ class Simulation {
     }
     life_.Advance(seconds(20));
     checker_.AfterStep();
+    // Logs that were stored meanwhile, told to a reader that takes its time.
+    while (life_.clock().Boot() < limit && !readers_.CaughtUp() && !trace_.failed()) {
+      life_.Advance(seconds(2));
+      checker_.AfterStep();
+    }
   }
 
   // Also of the sandboxes whose create may still take effect: the core waits for them to settle.
