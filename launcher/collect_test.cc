@@ -161,14 +161,14 @@ TEST_P(CollectTest, OfASandboxThatIsKilledAsAWholeTheWorkDirectoryIsLeft) {
   if (GetParam() != IsolationKind::kBubblewrap) GTEST_SKIP() << "there is nobody inside";
   const SandboxInfo info = harness_.Run(
       "o", Spec("o",
-                "echo x > out; ln -s /etc/passwd link; mkdir d; echo y > d/y; echo > ready; "
+                "echo x > out; ln -s /etc/passwd link; mkdir d; echo y > d/y; : > ready; "
                 "sleep 60",
                 {"out", "link", "/work/d", "/tmp/z", "ready"}));
   ASSERT_TRUE(WaitUntil([&] { return fs::exists(harness_.SandboxPath("o") + "/work/ready"); }));
   KillDescendantsOf(static_cast<pid_t>(info.supervisor_pid));
   const ExitRecord exit = harness_.WaitForEnd("o");
   EXPECT_EQ(exit.ExitCode(), std::nullopt);
-  EXPECT_EQ(Stored("o"), (Files{{"out", "x\n"}, {"/work/d/y", "y\n"}, {"ready", "\n"}}));
+  EXPECT_EQ(Stored("o"), (Files{{"out", "x\n"}, {"/work/d/y", "y\n"}, {"ready", ""}}));
   EXPECT_EQ(exit.outputs_skipped, 2u);
 }
 
