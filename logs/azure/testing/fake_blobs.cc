@@ -136,7 +136,8 @@ Answer FakeBlobs::Get(const std::string& name, const ReceivedRequest& request) {
   }
   const FakeBlob& blob = found->second;
   if (request.method == "HEAD") {
-    const bool pending = copy_polls > 0 && copy_polls-- > 1;
+    const bool pending = copy_polls > 1;
+    copy_polls = std::max(copy_polls - 1, 0);
     return Make(
         200, absl::StrCat("Content-Length: ", blob.content.size(),
                           "\r\nx-ms-blob-type: ", blob.is_append_blob ? "AppendBlob" : "BlockBlob",
