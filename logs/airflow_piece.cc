@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "base/sha256.h"
 #include "base/status_macros.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -46,14 +46,14 @@ class RenderedSource final : public PieceSource {
 absl::StatusOr<AirflowCut> CutPiece(SpoolReader& reader, const store::v1::LogCursor& from,
                                     const AirflowRenderer::Input& input, ResumableSha256* whole) {
   AirflowRenderer renderer(reader, from, input);
-  Sha256 hash;
+  base::Sha256Stream hash;
   std::string kept;
   bool keep = true;
   std::string out;
   for (bool more = true; more;) {
     out.clear();
     ASSIGN_OR_RETURN(more, renderer.Step(out));
-    hash.Update(out);
+    hash.Add(out);
     if (whole != nullptr) whole->Update(out);
     keep = keep && kept.size() + out.size() <= kKeepBytes;
     if (keep) {

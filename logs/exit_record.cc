@@ -3,8 +3,8 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/hex.h"
 #include "logs/layout_plain.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 
@@ -15,7 +15,7 @@ namespace {
 void AddSum(json::object& object, uint64_t bytes, int64_t pieces, const StoredHash& hash) {
   object["stored_bytes"] = bytes;
   object["pieces"] = pieces;
-  if (hash) object["sha256"] = Hex(hash->Digest());
+  if (hash) object["sha256"] = base::HexEncode(hash->Digest());
 }
 
 json::object StreamFacts(const TrackedLog& log, Stream stream, bool one_object) {

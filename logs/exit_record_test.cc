@@ -4,7 +4,8 @@
 
 #include <boost/json.hpp>
 
-#include "logs/sha256.h"
+#include "base/hex.h"
+#include "base/sha256.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -32,10 +33,10 @@ TEST(ExitRecordTest, TellsOfEachStreamAsItIsStored) {
   EXPECT_EQ(stdout_facts.at("dropped_bytes").as_int64(), 80);
   EXPECT_EQ(stdout_facts.at("stored_bytes").as_int64(), 20 + 31);  // with the marker
   EXPECT_EQ(stdout_facts.at("pieces").as_int64(), 3);
-  EXPECT_EQ(stdout_facts.at("sha256").as_string(), Hex(Sha256::Of("what is stored")));
+  EXPECT_EQ(stdout_facts.at("sha256").as_string(), base::HexEncode(base::Sha256("what is stored")));
   const auto& stderr_facts = facts.at("stderr").as_object();
   EXPECT_EQ(stderr_facts.at("pieces").as_int64(), 0);
-  EXPECT_EQ(stderr_facts.at("sha256").as_string(), Hex(Sha256::Of("")));
+  EXPECT_EQ(stderr_facts.at("sha256").as_string(), base::HexEncode(base::Sha256("")));
 }
 
 TEST(ExitRecordTest, SaysNothingThatIsNotKnown) {

@@ -6,10 +6,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/hex.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/log_path.h"
 #include "logs/run_on.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -99,8 +100,8 @@ class FileStore::Impl {
     const std::string path = absl::StrCat(base, "/", piece.name);
     // One writer per object, so a name made from the object's cannot clash, and a left-over is
     // reused.
-    const std::string temporary =
-        absl::StrCat(base, kTemporaryFolder, "/", Hex(Sha256::Of(piece.name)).substr(0, 32));
+    const std::string temporary = absl::StrCat(
+        base, kTemporaryFolder, "/", base::HexEncode(base::Sha256(piece.name)).substr(0, 32));
     auto file = WritePiece(keep, piece, temporary);
     absl::Status made = file.status();
     if (made.ok()) made = MakeDirectory(DirectoryOf(path));
@@ -218,13 +219,13 @@ class FileStore::Impl {
     RETURN_IF_ERROR(Retryable(file.status()));
     if (keep > 0) RETURN_IF_ERROR(CopyBegin(piece.name, keep, **file));
     ASSIGN_OR_RETURN(const std::unique_ptr<PieceSource> source, piece.open());
-    Sha256 hash;
+    base::Sha256Stream hash;
     uint64_t size = 0;
     for (;;) {
       ASSIGN_OR_RETURN(const std::string data, source->Next());
       if (data.empty()) break;
       RETURN_IF_ERROR(Retryable((*file)->WriteAt(keep + size, data)));
-      hash.Update(data);
+      hash.Add(data);
       size += data.size();
     }
     if (size != piece.size || hash.Finish() != piece.sha256) {

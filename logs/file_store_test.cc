@@ -8,10 +8,10 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "base/sha256.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/faulty_file_system.h"
 #include "logs/airflow_piece.h"
-#include "logs/sha256.h"
 #include "logs/testing/run_awaitable.h"
 
 namespace boxkeeper::logs {
@@ -20,7 +20,7 @@ namespace {
 namespace asio = boost::asio;
 
 Piece PieceOf(std::string name, const std::string& content) {
-  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = Sha256::Of(content)};
+  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = base::Sha256(content)};
   piece.open = TextOpener(std::make_shared<const std::string>(content));
   return piece;
 }

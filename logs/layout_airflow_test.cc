@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/sha256.h"
 #include "base/testing/faulty_file_system.h"
 #include "logs/airflow_piece.h"
 #include "logs/airflow_record.h"
-#include "logs/sha256.h"
 #include "logs/testing/airflow_reader.h"
 #include "logs/testing/spool_writer.h"
 
@@ -57,7 +57,7 @@ class LayoutAirflowTest : public testing::Test {
         again += *block;
       }
       EXPECT_EQ(again.size(), cut->size);
-      EXPECT_EQ(Sha256::Of(again), cut->sha256);
+      EXPECT_EQ(base::Sha256(again), cut->sha256);
       if (cut->content) EXPECT_EQ(again, *cut->content);
     }
     cursor_ = cut->to;

@@ -10,13 +10,13 @@
 #include "base/backoff.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/task_group.h"
 #include "logs/airflow_piece.h"
 #include "logs/exit_record.h"
 #include "logs/log_path.h"
 #include "logs/run_on.h"
-#include "logs/sha256.h"
 #include "logs/ship_airflow.h"
 #include "logs/ship_pieces.h"
 #include "logs/ship_plain.h"
@@ -305,7 +305,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       auto text = std::make_shared<const std::string>(CompleteExitRecord(text_of(), facts));
       return Piece{.name = name,
                    .size = text->size(),
-                   .sha256 = Sha256::Of(*text),
+                   .sha256 = base::Sha256(*text),
                    .open = TextOpener(text)};
     };
     auto piece = co_await RunOn(real_.pool, std::move(print));

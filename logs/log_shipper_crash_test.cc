@@ -7,8 +7,9 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "base/hex.h"
+#include "base/sha256.h"
 #include "logs/log_path.h"
-#include "logs/sha256.h"
 #include "logs/testing/airflow_reader.h"
 #include "logs/testing/shipping_world.h"
 
@@ -138,7 +139,7 @@ void ExpectSumsInExitRecord(ShippingWorld& world, Layout layout) {
     if (layout == Layout::kAirflow) continue;
     const std::string content = world.StoredStream(stream);
     ASSERT_EQ(facts.at("stored_bytes").as_int64(), static_cast<int64_t>(content.size()));
-    ASSERT_EQ(facts.at("sha256").as_string(), Hex(Sha256::Of(content)));
+    ASSERT_EQ(facts.at("sha256").as_string(), base::HexEncode(base::Sha256(content)));
     const auto objects = world.Objects(PlainObjectName(world.Job(layout).path, stream));
     ASSERT_EQ(facts.at("pieces").as_int64(), static_cast<int64_t>(objects.size()));
   }
@@ -147,7 +148,7 @@ void ExpectSumsInExitRecord(ShippingWorld& world, Layout layout) {
   for (const std::string& piece : world.Objects(world.Job(layout).path + ".")) content += piece;
   const auto& merged = stored.at("merged").as_object();
   ASSERT_EQ(merged.at("stored_bytes").as_int64(), static_cast<int64_t>(content.size()));
-  ASSERT_EQ(merged.at("sha256").as_string(), Hex(Sha256::Of(content)));
+  ASSERT_EQ(merged.at("sha256").as_string(), base::HexEncode(base::Sha256(content)));
 }
 
 struct CrashCase {

@@ -11,12 +11,13 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/hex.h"
 #include "base/real_clock.h"
 #include "base/rng.h"
+#include "base/sha256.h"
 #include "boost/json.hpp"
 #include "logs/file_store.h"
 #include "logs/log_shipper.h"
-#include "logs/sha256.h"
 #include "logs/testing/fake_log_journal.h"
 #include "logs/testing/spool_writer.h"
 
@@ -96,13 +97,13 @@ class LogShipperLargeTest : public testing::Test {
   }
   std::string HashOfFile(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
-    Sha256 hash;
+    base::Sha256Stream hash;
     std::string block(1 << 20, '\0');
     while (file.read(block.data(), static_cast<std::streamsize>(block.size())) ||
            file.gcount() > 0) {
-      hash.Update(std::string_view(block).substr(0, static_cast<size_t>(file.gcount())));
+      hash.Add(std::string_view(block).substr(0, static_cast<size_t>(file.gcount())));
     }
-    return Hex(hash.Finish());
+    return base::HexEncode(hash.Finish());
   }
 
   std::string directory_;

@@ -4,10 +4,10 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/sha256.h"
 #include "base/testing/fake_clock.h"
 #include "logs/airflow_piece.h"
 #include "logs/log_path.h"
-#include "logs/sha256.h"
 #include "logs/testing/memory_store.h"
 #include "logs/testing/run_awaitable.h"
 
@@ -17,7 +17,7 @@ namespace {
 class PieceListTest : public testing::Test {
  protected:
   void Add(const std::string& name) {
-    Piece piece{.name = name, .size = 1, .sha256 = Sha256::Of("x")};
+    Piece piece{.name = name, .size = 1, .sha256 = base::Sha256("x")};
     piece.open = TextOpener(std::make_shared<const std::string>("x"));
     ASSERT_TRUE(RunAwaitable(context_, clock_, store_.Put(std::move(piece))).ok());
   }

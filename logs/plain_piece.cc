@@ -69,7 +69,7 @@ absl::Status PlainMeasure::Finish() {
 }
 
 void PlainMeasure::Take(std::string_view bytes) {
-  hash_.Update(bytes);
+  hash_.Add(bytes);
   if (stored_hash_) stored_hash_->Update(bytes);
   keep_ = keep_ && kept_.size() + bytes.size() <= kKeepBytes;
   if (keep_) {

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/sha256.h"
 #include "logs/object_store.h"
 #include "logs/resumable_sha256.h"
-#include "logs/sha256.h"
 #include "logs/spool_reader.h"
 
 namespace boxkeeper::logs {
@@ -55,7 +55,7 @@ class PlainMeasure {
   PlainRange range_;
   const std::optional<uint64_t> final_size_;
   std::optional<ResumableSha256> stored_hash_;
-  Sha256 hash_;
+  base::Sha256Stream hash_;
   std::string sha256_;
   bool keep_ = true;
   std::string kept_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/layout_plain.h"
@@ -191,12 +192,12 @@ class PiecesTurn {
   asio::awaitable<absl::StatusOr<bool>> IsStored() {
     const uint64_t begin = growing_ ? Place() : 0;
     const uint64_t size = CutBytes();
-    Sha256 hash;
+    base::Sha256Stream hash;
     for (uint64_t at = 0; at <= size;) {
       auto data = co_await deps_.store.Read(Name(), begin + at, kReadBytes);
       if (absl::IsNotFound(data.status())) co_return false;
       CO_RETURN_IF_ERROR(data.status());
-      hash.Update(*data);
+      hash.Add(*data);
       at += data->size();
       if (data->size() < kReadBytes) break;
     }

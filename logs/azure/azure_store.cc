@@ -4,13 +4,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/hex.h"
 #include "base/http/client.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/azure/blob_calls.h"
 #include "logs/azure/blob_client.h"
 #include "logs/remote/piece_reader.h"
 #include "logs/remote/store_url.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 
@@ -159,7 +160,8 @@ class AzureStore::Impl {
 
   // Names below the store's own folder, so that they share no prefix with an object's.
   std::string Temporary(const std::string& blob) const {
-    return absl::StrCat(url_.prefix, kTemporaryFolder, Hex(Sha256::Of(blob)).substr(0, 32));
+    return absl::StrCat(url_.prefix, kTemporaryFolder,
+                        base::HexEncode(base::Sha256(blob)).substr(0, 32));
   }
 
   size_t BlockBytesFor(uint64_t size) const {

@@ -6,14 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
 #include "base/crypto/base64.h"
+#include "base/hex.h"
 #include "base/http/client.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/gcs/gcs_client.h"
 #include "logs/gcs/gcs_objects.h"
 #include "logs/gcs/token_source.h"
 #include "logs/remote/piece_reader.h"
 #include "logs/remote/store_url.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 
@@ -120,7 +121,8 @@ class GcsStore::Impl {
  private:
   // Names below the store's own folder, so that they share no prefix with an object's.
   std::string Temporary(const std::string& name) const {
-    return absl::StrCat(url_.prefix, kTemporaryFolder, Hex(Sha256::Of(name)).substr(0, 32));
+    return absl::StrCat(url_.prefix, kTemporaryFolder,
+                        base::HexEncode(base::Sha256(name)).substr(0, 32));
   }
 
   // What an upload cannot find is the bucket.

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/run_on.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs::remote {
 
@@ -42,7 +42,7 @@ struct PieceReader::State {
       if (taken == piece.size && hash.Finish() == piece.sha256) return absl::OkStatus();
       return NotAnnounced();
     }
-    hash.Update(data);
+    hash.Add(data);
     taken += data.size();
     buffer += data;
     return taken > piece.size ? NotAnnounced() : absl::OkStatus();
@@ -60,7 +60,7 @@ struct PieceReader::State {
   uint64_t given = 0;
   bool ended = false;
   absl::Status failed;  // from then on
-  Sha256 hash;
+  base::Sha256Stream hash;
 };
 
 PieceReader::PieceReader(asio::any_io_executor pool, const Piece& piece)

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
-#include "logs/sha256.h"
 
 namespace boxkeeper::logs {
 
@@ -20,7 +20,7 @@ absl::StatusOr<std::string> BytesOf(const Piece& piece) {
     if (block.empty()) break;
     bytes += block;
   }
-  if (bytes.size() != piece.size || Sha256::Of(bytes) != piece.sha256) {
+  if (bytes.size() != piece.size || base::Sha256(bytes) != piece.sha256) {
     return absl::DataLossError(absl::StrCat(piece.name, ": the bytes are not those announced"));
   }
   return bytes;

@@ -4,16 +4,16 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/sha256.h"
 #include "base/testing/fake_clock.h"
 #include "logs/airflow_piece.h"
-#include "logs/sha256.h"
 #include "logs/testing/run_awaitable.h"
 
 namespace boxkeeper::logs {
 namespace {
 
 Piece PieceOf(std::string name, const std::string& content) {
-  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = Sha256::Of(content)};
+  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = base::Sha256(content)};
   piece.open = TextOpener(std::make_shared<const std::string>(content));
   return piece;
 }

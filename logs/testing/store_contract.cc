@@ -6,7 +6,8 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "logs/sha256.h"
+#include "base/hex.h"
+#include "base/sha256.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -96,7 +97,8 @@ void PutLargePieces(StoreBench& bench) {
     ASSERT_TRUE(put.ok()) << put;
     const std::string content = bench.Content(name("l"));
     ASSERT_EQ(content.size(), bytes) << content.substr(0, 400);
-    EXPECT_EQ(Hex(Sha256::Of(content)), Hex(Sha256::Of(LargeContent(bytes))));
+    EXPECT_EQ(base::HexEncode(base::Sha256(content)),
+              base::HexEncode(base::Sha256(LargeContent(bytes))));
   }
 }
 
@@ -209,8 +211,8 @@ void ExtendsByLargeTails(StoreBench& bench) {
   ASSERT_TRUE(bench.Run(store.Extend(0, LargePiece(name("o"), size))).ok());
   const absl::Status extended = bench.Run(store.Extend(size, LargePiece(name("o"), size + 1)));
   ASSERT_TRUE(extended.ok()) << extended;
-  EXPECT_EQ(Hex(Sha256::Of(bench.Content(name("o")))),
-            Hex(Sha256::Of(LargeContent(size) + LargeContent(size + 1))));
+  EXPECT_EQ(base::HexEncode(base::Sha256(bench.Content(name("o")))),
+            base::HexEncode(base::Sha256(LargeContent(size) + LargeContent(size + 1))));
 }
 
 void Checks(StoreBench& bench) {
@@ -273,7 +275,8 @@ void GrowsByLargeSteps(StoreBench& bench) {
     ASSERT_TRUE(written.ok()) << written;
   }
   ASSERT_TRUE(bench.Run(bench.store().Sync(name("x"), content.size())).ok());
-  EXPECT_EQ(Hex(Sha256::Of(bench.Content(name("x")))), Hex(Sha256::Of(content)));
+  EXPECT_EQ(base::HexEncode(base::Sha256(bench.Content(name("x")))),
+            base::HexEncode(base::Sha256(content)));
 }
 
 }  // namespace
@@ -290,7 +293,7 @@ std::string StoreBench::Content(const std::string& name) {
 }
 
 Piece PieceOf(std::string name, const std::string& content) {
-  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = Sha256::Of(content)};
+  Piece piece{.name = std::move(name), .size = content.size(), .sha256 = base::Sha256(content)};
   piece.open = [content]() -> absl::StatusOr<std::unique_ptr<PieceSource>> {
     return std::make_unique<ContentSource>(content);
   };
@@ -305,12 +308,12 @@ std::string LargeContent(size_t size) {
 }
 
 Piece LargePiece(std::string name, size_t size) {
-  Sha256 hash;
+  base::Sha256Stream hash;
   LargeSource all(size);
   for (;;) {
     const std::string data = *all.Next();
     if (data.empty()) break;
-    hash.Update(data);
+    hash.Add(data);
   }
   Piece piece{.name = std::move(name), .size = size, .sha256 = hash.Finish()};
   piece.open = [size]() -> absl::StatusOr<std::unique_ptr<PieceSource>> {
