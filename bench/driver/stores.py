@@ -8,7 +8,7 @@ from bench.driver.bounds import AtMost, Ratio
 from bench.driver.daemon import BenchDaemon
 from bench.driver.experiment import Experiment, Unavailable
 from bench.driver.rows import Row
-from tests.harness import s3_servers
+from tests.harness import s3_servers, servers
 from tests.harness.client import spec
 from tests.harness.stubs import executor_pb2
 
@@ -29,7 +29,7 @@ class LogsS3(Experiment):
     def open(self, context, stack):
         try:
             self.server = stack.enter_context(s3_servers.VersityGw())
-        except s3_servers.Unavailable as why:
+        except servers.Unavailable as why:
             raise Unavailable(str(why)) from why
         config = {"logs": {"url": f"s3://{self.server.bucket}/a", "s3": {"endpoint": self.server.endpoint, "path_style": True}}}
         self.daemon = stack.enter_context(BenchDaemon(context.folder, extra_config=config))

@@ -36,7 +36,7 @@ class AzureStore final : public ObjectStore {
   };
   struct Options {
     azure::Settings settings = {};
-    azure::Environment environment = remote::ProcessEnvironment;
+    remote::Environment environment = remote::ProcessEnvironment;
     remote::RetryOptions retry = {};
     size_t block_bytes = 4 << 20;  // of large pieces and of rewritten blobs
     std::string ca_file = {};      // "" = the system's

@@ -30,10 +30,11 @@ class AzureStoreTest : public testing::Test {
       auto made = AzureStore::Create(
           {clock_, *rng_, files_, loop_.get_executor(), loop_.get_executor()}, "azure://logs/base",
           {.settings = {.account = "acme", .endpoint = server_.url()},
-           .environment = [this](const std::string& name) -> std::optional<std::string> {
-             const auto found = variables_.find(name);
-             return found == variables_.end() ? std::nullopt : std::optional(found->second);
-           },
+           .environment =
+               [this](const std::string& name) {
+                 const auto found = variables_.find(name);
+                 return found == variables_.end() ? std::string() : found->second;
+               },
            .block_bytes = 1000});
       EXPECT_TRUE(made.ok()) << made.status();
       store_ = *std::move(made);
@@ -73,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(All, AzureContractTest, testing::ValuesIn(StoreCases(tr
 
 TEST_F(AzureStoreTest, RefusesBadUrlsAndMissingAccounts) {
   const AzureStore::Deps deps{clock_, *rng_, files_, loop_.get_executor(), loop_.get_executor()};
-  const azure::Environment nothing = [](const std::string&) { return std::nullopt; };
+  const remote::Environment nothing = [](const std::string&) { return std::string(); };
   EXPECT_TRUE(absl::IsInvalidArgument(
       AzureStore::Create(deps, "s3://x", {.settings = {}, .environment = nothing}).status()));
   const auto status =

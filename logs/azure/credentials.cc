@@ -72,14 +72,18 @@ absl::StatusOr<std::string> ReadSecretFile(base::FileSystem& files, const std::s
       absl::StrCat(key, ": ", path, " cannot be read: ", std::string(content.status().message())));
 }
 
-absl::StatusOr<Credential> FromEnvironment(const Environment& environment) {
-  if (const auto text = environment(kConnectionStringVariable)) {
-    ASSIGN_OR_RETURN(const ConnectionString parsed, ParseConnectionString(*text));
+absl::StatusOr<Credential> FromEnvironment(const remote::Environment& environment) {
+  if (const std::string text = environment(kConnectionStringVariable); !text.empty()) {
+    ASSIGN_OR_RETURN(const ConnectionString parsed, ParseConnectionString(text));
     if (!parsed.key.empty()) return FromKey(parsed.key.view(), kConnectionStringVariable);
     if (!parsed.sas.empty()) return FromSas(parsed.sas.view(), kConnectionStringVariable);
   }
-  if (const auto key = environment(kKeyVariable)) return FromKey(*key, kKeyVariable);
-  if (const auto sas = environment(kSasVariable)) return FromSas(*sas, kSasVariable);
+  if (const std::string key = environment(kKeyVariable); !key.empty()) {
+    return FromKey(key, kKeyVariable);
+  }
+  if (const std::string sas = environment(kSasVariable); !sas.empty()) {
+    return FromSas(sas, kSasVariable);
+  }
   return absl::UnauthenticatedError(
       absl::StrCat("no credentials for Azure: set logs.azure.key_file or logs.azure.sas_file, or ",
                    kConnectionStringVariable, ", ", kKeyVariable, " or ", kSasVariable));
@@ -125,15 +129,16 @@ absl::StatusOr<ConnectionString> ParseConnectionString(std::string_view text) {
   return parsed;
 }
 
-absl::StatusOr<Account> FindAccount(const Settings& settings, const Environment& environment) {
+absl::StatusOr<Account> FindAccount(const Settings& settings,
+                                    const remote::Environment& environment) {
   ConnectionString from_string;
-  if (const auto text = environment(kConnectionStringVariable)) {
-    ASSIGN_OR_RETURN(from_string, ParseConnectionString(*text));
+  if (const std::string text = environment(kConnectionStringVariable); !text.empty()) {
+    ASSIGN_OR_RETURN(from_string, ParseConnectionString(text));
   }
   Account account;
   account.name = !settings.account.empty()      ? settings.account
                  : !from_string.account.empty() ? from_string.account
-                                                : environment(kAccountVariable).value_or("");
+                                                : environment(kAccountVariable);
   std::string endpoint = settings.endpoint;
   if (endpoint.empty() && settings.account.empty()) endpoint = from_string.endpoint;
   if (endpoint.empty() && IsAccountName(account.name)) {
@@ -161,7 +166,7 @@ absl::StatusOr<Account> FindAccount(const Settings& settings, const Environment&
 }
 
 absl::StatusOr<Credential> LoadCredential(base::FileSystem& files, const Settings& settings,
-                                          const Environment& environment) {
+                                          const remote::Environment& environment) {
   if (settings.key_file.empty() && settings.sas_file.empty()) return FromEnvironment(environment);
   const bool is_key = !settings.key_file.empty();
   const std::string name = is_key ? "logs.azure.key_file" : "logs.azure.sas_file";
@@ -173,7 +178,7 @@ absl::StatusOr<Credential> LoadCredential(base::FileSystem& files, const Setting
   return credential;
 }
 
-CredentialSource::CredentialSource(Deps deps, Settings settings, Environment environment)
+CredentialSource::CredentialSource(Deps deps, Settings settings, remote::Environment environment)
     : deps_(deps), settings_(std::move(settings)), environment_(std::move(environment)) {}
 
 asio::awaitable<absl::StatusOr<std::shared_ptr<const Credential>>> CredentialSource::Get() {

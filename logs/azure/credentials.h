@@ -24,8 +24,6 @@ struct Settings {
   std::string endpoint = {};  // "https://ACCOUNT.blob.core.windows.net" if empty
 };
 
-using remote::Environment;
-
 // AZURE_STORAGE_CONNECTION_STRING, taken apart.
 struct ConnectionString {
   std::string account;
@@ -41,7 +39,8 @@ struct Account {
   std::string name;
   base::http::BaseUrl endpoint;
 };
-absl::StatusOr<Account> FindAccount(const Settings& settings, const Environment& environment);
+absl::StatusOr<Account> FindAccount(const Settings& settings,
+                                    const remote::Environment& environment);
 
 // One of both.
 struct Credential {
@@ -52,7 +51,7 @@ struct Credential {
 // `settings.key_file`, else `sas_file`, else AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY,
 // AZURE_STORAGE_SAS_TOKEN. Blocking. kUnauthenticated that says what to set; never quotes a secret.
 absl::StatusOr<Credential> LoadCredential(base::FileSystem& files, const Settings& settings,
-                                          const Environment& environment);
+                                          const remote::Environment& environment);
 
 // Loads the credential when it is first needed, again when a minute has passed (a SAS is renewed by
 // replacing its file) and after the server has refused it. On the loop; files are read on `pool`.
@@ -63,7 +62,7 @@ class CredentialSource {
     base::FileSystem& files;
     boost::asio::any_io_executor pool;
   };
-  CredentialSource(Deps deps, Settings settings, Environment environment);
+  CredentialSource(Deps deps, Settings settings, remote::Environment environment);
 
   boost::asio::awaitable<absl::StatusOr<std::shared_ptr<const Credential>>> Get();
   // The server refused it: the next Get reads it anew.
@@ -72,7 +71,7 @@ class CredentialSource {
  private:
   const Deps deps_;
   const Settings settings_;
-  const Environment environment_;
+  const remote::Environment environment_;
   std::shared_ptr<const Credential> credential_;
   base::BootTime valid_until_;
 };

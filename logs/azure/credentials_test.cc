@@ -16,10 +16,10 @@ constexpr char kKey[] = "c2VjcmV0LWtleQ==";  // secret-key
 
 class CredentialsTest : public testing::Test {
  protected:
-  Environment environment() {
-    return [this](const std::string& name) -> std::optional<std::string> {
+  remote::Environment environment() {
+    return [this](const std::string& name) {
       const auto found = variables_.find(name);
-      return found == variables_.end() ? std::nullopt : std::optional(found->second);
+      return found == variables_.end() ? std::string() : found->second;
     };
   }
   void Write(const std::string& path, const std::string& content) {

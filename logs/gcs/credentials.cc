@@ -72,9 +72,11 @@ absl::StatusOr<Credentials> FromFile(base::FileSystem& files, const std::string&
 
 std::string GcloudFile(const remote::Environment& environment) {
   constexpr char kName[] = "/application_default_credentials.json";
-  if (const auto folder = environment("CLOUDSDK_CONFIG")) return *folder + kName;
-  const auto home = environment("HOME");
-  return home ? absl::StrCat(*home, "/.config/gcloud", kName) : "";
+  if (const std::string folder = environment("CLOUDSDK_CONFIG"); !folder.empty()) {
+    return folder + kName;
+  }
+  const std::string home = environment("HOME");
+  return home.empty() ? "" : absl::StrCat(home, "/.config/gcloud", kName);
 }
 
 }  // namespace
@@ -84,8 +86,10 @@ absl::StatusOr<Credentials> FindCredentials(base::FileSystem& files, const Setti
   if (!settings.credentials_file.empty()) {
     return FromFile(files, settings.credentials_file, "logs.gcs.credentials_file");
   }
-  if (const auto path = environment(kFileVariable)) return FromFile(files, *path, kFileVariable);
-  if (const auto emulator = environment(kEmulatorVariable)) {
+  if (const std::string path = environment(kFileVariable); !path.empty()) {
+    return FromFile(files, path, kFileVariable);
+  }
+  if (!environment(kEmulatorVariable).empty()) {
     return Credentials{.source = absl::StrCat("none, for ", kEmulatorVariable)};
   }
   const std::string gcloud = GcloudFile(environment);
@@ -116,9 +120,9 @@ absl::StatusOr<base::SecretString> SignedAssertion(const Credentials& credential
 
 std::string EndpointOf(const Settings& settings, const remote::Environment& environment) {
   if (!settings.endpoint.empty()) return settings.endpoint;
-  const auto emulator = environment(kEmulatorVariable);
-  if (!emulator) return kGoogle;
-  return emulator->find("://") == std::string::npos ? "http://" + *emulator : *emulator;
+  const std::string emulator = environment(kEmulatorVariable);
+  if (emulator.empty()) return kGoogle;
+  return emulator.find("://") == std::string::npos ? "http://" + emulator : emulator;
 }
 
 }  // namespace boxkeeper::logs::gcs

@@ -21,7 +21,7 @@ class CredentialsTest : public testing::Test {
   absl::StatusOr<Credentials> Find(const Settings& settings = {}) {
     return FindCredentials(files_, settings, [this](const std::string& name) {
       const auto found = variables_.find(name);
-      return found == variables_.end() ? std::nullopt : std::optional(found->second);
+      return found == variables_.end() ? std::string() : found->second;
     });
   }
   void Write(const std::string& path, const std::string& content) {
@@ -93,7 +93,7 @@ TEST_F(CredentialsTest, TheAssertionIsOneThatGoogleTakes) {
 TEST_F(CredentialsTest, AnEndpointMayBeGoogleAnEmulatorOrAnother) {
   const auto environment = [this](const std::string& name) {
     const auto found = variables_.find(name);
-    return found == variables_.end() ? std::nullopt : std::optional(found->second);
+    return found == variables_.end() ? std::string() : found->second;
   };
   EXPECT_EQ(EndpointOf({}, environment), "https://storage.googleapis.com");
   variables_["STORAGE_EMULATOR_HOST"] = "127.0.0.1:4443";

@@ -41,7 +41,7 @@ class GcsStoreTest : public testing::Test {
       auto made = GcsStore::Create(
           {clock_, *rng_, files_, loop_.get_executor(), loop_.get_executor()}, "gs://logs/base",
           {.settings = {.credentials_file = "/key.json", .endpoint = server_.url()},
-           .environment = [](const std::string&) { return std::nullopt; },
+           .environment = [](const std::string&) { return std::string(); },
            .block_bytes = kBlock});
       EXPECT_TRUE(made.ok()) << made.status();
       store_ = *std::move(made);

@@ -92,7 +92,8 @@ asio::awaitable<absl::StatusOr<http::Reply>> TokenSource::Ask(const Credentials&
   request.follow_redirects = false;
   std::string address = credentials.token_uri;
   if (credentials.kind == Credentials::Kind::kMetadataServer) {
-    address = absl::StrCat("http://", environment_(kMetadataVariable).value_or(kMetadataHost));
+    const std::string elsewhere = environment_(kMetadataVariable);
+    address = absl::StrCat("http://", elsewhere.empty() ? kMetadataHost : elsewhere);
     request.target = kMetadataPath;
     request.headers.Set("Metadata-Flavor", "Google");
     options.addresses.allow_link_local = true;

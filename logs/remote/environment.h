@@ -3,17 +3,16 @@
 
 #include <cstdlib>
 #include <functional>
-#include <optional>
 #include <string>
 
 namespace boxkeeper::logs::remote {
 
-// The value; nullopt if it is not set, or empty.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+// The value; "" if it is not set: the clouds' own tools take an empty variable for one that is not.
+using Environment = std::function<std::string(const std::string& name)>;
 
-inline std::optional<std::string> ProcessEnvironment(const std::string& name) {
+inline std::string ProcessEnvironment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
-  return value == nullptr || *value == '\0' ? std::nullopt : std::optional<std::string>(value);
+  return value == nullptr ? "" : value;
 }
 
 }  // namespace boxkeeper::logs::remote

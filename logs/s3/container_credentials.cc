@@ -35,7 +35,7 @@ bool IsLoopback(const std::string& host) {
   return host == "localhost" || (!error && address.is_loopback());
 }
 
-absl::StatusOr<Address> AddressOf(const Environment& environment) {
+absl::StatusOr<Address> AddressOf(const remote::Environment& environment) {
   const std::string relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   if (!relative.empty()) return Address{kEcsAgent, relative, true};
   const std::string full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");

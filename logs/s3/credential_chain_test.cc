@@ -33,7 +33,9 @@ class CredentialChainTest : public ::testing::Test {
 
   absl::StatusOr<Credentials> Get() {
     if (keeper_ == nullptr) {
-      Environment environment = [this](const std::string& name) { return variables_[name]; };
+      remote::Environment environment = [this](const std::string& name) {
+        return variables_[name];
+      };
       RemoteDeps deps{{files_, loop_.get_executor(), std::move(environment)},
                       clock_,
                       *rng_,

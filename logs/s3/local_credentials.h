@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/file_system.h"
+#include "logs/remote/environment.h"
 #include "logs/s3/credentials.h"
-#include "logs/s3/environment.h"
 
 namespace boxkeeper::logs::s3 {
 
@@ -15,7 +15,7 @@ namespace boxkeeper::logs::s3 {
 struct LocalDeps {
   base::FileSystem& files;
   boost::asio::any_io_executor pool;  // files are read there
-  Environment environment;
+  remote::Environment environment;
 };
 
 // Two files with a line each. Read anew at each Fetch, so that keys can be replaced.

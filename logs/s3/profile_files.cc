@@ -46,7 +46,7 @@ absl::StatusOr<Profiles> Load(base::FileSystem& files, const std::string& path,
   return ParseProfiles(text, is_config_file);
 }
 
-std::string PathOf(const Environment& environment, const char* variable, const char* name) {
+std::string PathOf(const remote::Environment& environment, const char* variable, const char* name) {
   if (std::string path = environment(variable); !path.empty()) return path;
   const std::string home = environment("HOME");
   return home.empty() ? "" : absl::StrCat(home, "/.aws/", name);
@@ -76,7 +76,7 @@ Profiles ParseProfiles(const std::string& text, bool is_config_file) {
 }
 
 absl::StatusOr<std::optional<Profile>> LoadProfile(base::FileSystem& files,
-                                                   const Environment& environment,
+                                                   const remote::Environment& environment,
                                                    const std::string& name) {
   ASSIGN_OR_RETURN(
       Profiles keys,
@@ -93,7 +93,7 @@ absl::StatusOr<std::optional<Profile>> LoadProfile(base::FileSystem& files,
   return std::optional<Profile>(std::move(profile));
 }
 
-std::string ProfileName(const Environment& environment, const std::string& configured) {
+std::string ProfileName(const remote::Environment& environment, const std::string& configured) {
   if (!configured.empty()) return configured;
   const std::string name = environment("AWS_PROFILE");
   return name.empty() ? "default" : name;

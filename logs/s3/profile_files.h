@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/file_system.h"
-#include "logs/s3/environment.h"
+#include "logs/remote/environment.h"
 
 namespace boxkeeper::logs::s3 {
 
@@ -24,10 +24,10 @@ Profiles ParseProfiles(const std::string& text, bool is_config_file);
 // it. Files that are not there are empty; others that cannot be read are an error that does not
 // repeat what is in them. Blocking.
 absl::StatusOr<std::optional<Profile>> LoadProfile(base::FileSystem& files,
-                                                   const Environment& environment,
+                                                   const remote::Environment& environment,
                                                    const std::string& name);
 
 // `configured`, else AWS_PROFILE, else "default".
-std::string ProfileName(const Environment& environment, const std::string& configured);
+std::string ProfileName(const remote::Environment& environment, const std::string& configured);
 
 }  // namespace boxkeeper::logs::s3

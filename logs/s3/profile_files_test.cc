@@ -63,7 +63,7 @@ TEST_F(LoadProfileTest, FilesElsewhereAndNoneAtAll) {
 }
 
 TEST(ProfileNameTest, ConfigurationBeforeEnvironment) {
-  const Environment environment = [](const std::string& name) {
+  const remote::Environment environment = [](const std::string& name) {
     return name == "AWS_PROFILE" ? std::string("env") : std::string();
   };
   EXPECT_EQ(ProfileName(environment, "mine"), "mine");

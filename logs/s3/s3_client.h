@@ -11,11 +11,11 @@
 #include "base/http/client.h"
 #include "base/rng.h"
 #include "logs/remote/encode.h"
+#include "logs/remote/environment.h"
 #include "logs/remote/retry.h"
 #include "logs/remote/server_clock.h"
 #include "logs/remote/store_url.h"
 #include "logs/s3/credential_keeper.h"
-#include "logs/s3/environment.h"
 #include "logs/s3/location.h"
 
 namespace boxkeeper::logs::s3 {
@@ -44,7 +44,7 @@ class S3Client {
     base::Clock& clock;
     base::Rng& rng;
     boost::asio::any_io_executor loop;
-    Environment environment;  // AWS_CA_BUNDLE
+    remote::Environment environment;  // AWS_CA_BUNDLE
   };
   struct Options {
     remote::StoreUrl url;

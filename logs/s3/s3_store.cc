@@ -196,7 +196,7 @@ absl::StatusOr<std::unique_ptr<S3Store>> S3Store::Create(Deps deps, S3StoreOptio
     return absl::InvalidArgumentError(
         absl::StrCat("logs.url ", std::string(url.status().message())));
   }
-  const Environment& environment = deps.environment;
+  const remote::Environment& environment = deps.environment;
   const std::string profile_name = ProfileName(environment, options.profile);
   ASSIGN_OR_RETURN(const auto profile, LoadProfile(deps.files, environment, profile_name));
   const bool has_region = profile && profile->contains("region");

@@ -13,7 +13,7 @@
 #include "base/rng.h"
 #include "base/task_group.h"
 #include "logs/object_store.h"
-#include "logs/s3/environment.h"
+#include "logs/remote/environment.h"
 
 namespace boxkeeper::logs::s3 {
 
@@ -48,7 +48,7 @@ class S3Store final : public ObjectStore {
     base::FileSystem& files;
     boost::asio::any_io_executor loop;
     boost::asio::any_io_executor pool;
-    Environment environment = ProcessEnvironment;
+    remote::Environment environment = remote::ProcessEnvironment;
   };
 
   // Reads AWS's configuration files, connects to nothing. kInvalidArgument says what is wrong with

@@ -37,7 +37,9 @@ class S3StoreTest : public testing::Test {
 
   S3Store& store() {
     if (store_ == nullptr) {
-      Environment environment = [this](const std::string& name) { return variables_[name]; };
+      remote::Environment environment = [this](const std::string& name) {
+        return variables_[name];
+      };
       auto made = S3Store::Create({clock_, *rng_, files_, loop_.get_executor(),
                                    loop_.get_executor(), std::move(environment)},
                                   options_);

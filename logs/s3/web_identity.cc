@@ -23,7 +23,7 @@ struct Role {
   base::SecretString token;
 };
 
-std::string Endpoint(const Environment& environment, const std::string& region) {
+std::string Endpoint(const remote::Environment& environment, const std::string& region) {
   if (std::string url = environment("AWS_ENDPOINT_URL_STS"); !url.empty()) return url;
   const char* suffix = region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com";
   return absl::StrCat("https://sts.", region, suffix);
@@ -97,7 +97,7 @@ class WebIdentityCredentials final : public CredentialSource {
  private:
   // Blocking. The token is read each time: the platform replaces it.
   absl::StatusOr<Role> LoadRole() const {
-    const Environment& environment = deps_.local.environment;
+    const remote::Environment& environment = deps_.local.environment;
     Role role;
     std::string path = environment("AWS_WEB_IDENTITY_TOKEN_FILE");
     role.arn = environment("AWS_ROLE_ARN");

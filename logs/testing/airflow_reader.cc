@@ -40,12 +40,26 @@ std::vector<std::string> SplitLines(const std::string& text) {
   return lines;
 }
 
+// Unix milliseconds of a record's timestamp: a date, or a number of seconds.
+int64_t MillisOf(const json::value& timestamp) {
+  constexpr double kMsPerSecond = 1000;
+  if (!timestamp.is_string()) {
+    return static_cast<int64_t>(timestamp.to_number<double>() * kMsPerSecond);
+  }
+  absl::Time time;
+  std::string why;
+  const std::string text(timestamp.as_string());
+  CHECK(absl::ParseTime(absl::RFC3339_full, text, &time, &why), why);
+  return absl::ToUnixMillis(time);
+}
+
 std::vector<Line> ParseObject(const std::string& content, size_t object) {
   std::vector<Line> lines;
   int64_t timestamp_ms = 0;
   size_t number = 0;
   for (const std::string& text : SplitLines(content)) {
     Line line{.number = number++, .object = object};
+    if (text.empty()) continue;
     json::error_code error;
     json::value value = json::parse(text, error);
     const bool is_record = !error && value.is_object() && value.as_object().contains("event") &&
@@ -53,11 +67,7 @@ std::vector<Line> ParseObject(const std::string& content, size_t object) {
     if (is_record) {
       line.record = value.as_object();
       line.has_timestamp = true;
-      absl::Time time;
-      std::string why;
-      const std::string text_time(line.record["timestamp"].as_string());
-      CHECK(absl::ParseTime(absl::RFC3339_full, text_time, &time, &why));
-      timestamp_ms = absl::ToUnixMillis(time);
+      timestamp_ms = MillisOf(line.record["timestamp"]);
     } else {
       line.record["event"] = text;
     }
@@ -85,10 +95,10 @@ std::vector<ShownRecord> ShowInAirflow(const std::vector<std::string>& objects) 
   std::vector<ShownRecord> shown;
   const json::object* last = nullptr;
   for (const Line& line : merged) {
-    const bool repeats = last != nullptr && line.has_timestamp && *last == line.record;
+    const bool repeats = last != nullptr && line.sort_ms != 0 && *last == line.record;
     if (!repeats) {
-      shown.push_back(
-          {TextOf(line.record, "event"), TextOf(line.record, "logger"), line.has_timestamp});
+      shown.push_back({TextOf(line.record, "event"), TextOf(line.record, "logger"),
+                       line.has_timestamp, line.has_timestamp ? line.sort_ms : 0});
     }
     last = &line.record;
   }

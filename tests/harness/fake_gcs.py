@@ -275,7 +275,8 @@ class FakeGcs:
             self.uploads[session] = {"name": metadata.get("name") or request.query["name"], "data": bytearray(),
                                      "type": metadata.get("contentType") or request.headers.get("X-Upload-Content-Type"),
                                      "crc32c": metadata.get("crc32c")}
-            location = f"{self.url}{request.path_only}?uploadType=resumable&upload_id={session}"
+            # The server as the client knows it, which may be a proxy.
+            location = f"http://{request.headers['Host']}{request.path_only}?uploadType=resumable&upload_id={session}"
             return request.answer(200, b"", {"Location": location, "X-GUploader-UploadID": session})
         return self._resume(request, bucket, request.query["upload_id"])
 

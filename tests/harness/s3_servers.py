@@ -4,112 +4,44 @@
 Debian's packages, unpacked into .state/ without being installed. `any_server()` gives the first that this machine can have.
 """
 
-import contextlib
 import datetime
 import functools
 import glob
 import hashlib
 import hmac
 import html
-import http.client
 import os
 import re
 import shutil
-import socket
 import subprocess
-import tempfile
 import urllib.parse
 
-from tests.harness.waiting import SLOWNESS, until
+from tests.harness.servers import STATE, Server, Unavailable, free_port, go_command, made_once, request, run
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STATE = os.path.join(_ROOT, ".state")
 VERSITYGW_VERSION = "v1.8.0"
 _VERSITYGW = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
-_GO_MINOR = 21
 _SWIFT_PACKAGES = ["swift-proxy", "swift-account", "swift-container", "swift-object"]
 
 
-class Unavailable(Exception):
-    """This machine cannot have the server, and why."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _answers(port):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def run(arguments, what, **keys):
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, **keys)
-    if done.returncode != 0:
-        raise Unavailable(f"{what}: {' '.join(done.stdout.split())[-300:]}")
-    return done.stdout
-
-
-@contextlib.contextmanager
-def made_once(folder):
-    """Gives a fresh folder that becomes `folder` when the block succeeds; None if it is there already. One process at a time."""
-    os.makedirs(STATE, exist_ok=True)
-    lock = os.open(os.path.join(STATE, os.path.basename(folder) + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        os.lockf(lock, os.F_LOCK, 0)
-        if os.path.isdir(folder):
-            yield None
-            return
-        fresh = tempfile.mkdtemp(prefix=os.path.basename(folder) + ".", dir=STATE)
-        try:
-            yield fresh
-            os.rename(fresh, folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-    finally:
-        os.close(lock)
-
-
-class Server:
-    """Processes that end with the object. Subclasses fill `endpoint`, `access_key`, `secret_key` and `bucket`."""
+class S3Server(Server):
+    """One with a bucket. Subclasses fill `endpoint`, `access_key` and `secret_key`."""
 
     region = "us-east-1"
     bucket = "logs"
-
-    def __init__(self, prefix):
-        self.folder = tempfile.mkdtemp(prefix=prefix)
-        self._processes = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *failure):
-        self.close()
-
-    def close(self):
-        for process in self._processes:
-            process.kill()
-            process.wait(30 * SLOWNESS)
-        self._processes = []
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self):
         """The variables by which AWS's tools, and the daemon, find the credentials; nothing of this machine's own."""
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_REGION": self.region,
                 "AWS_EC2_METADATA_DISABLED": "true", "HOME": self.folder}
 
-    def request(self, method, path, query=()):
-        """(status, body) of a signed request without body; a signer of its own, so that ours does not judge itself."""
+    def request(self, method, path, query=(), data=b""):
+        """(status, body) of a signed request with `data` as its body; a signer of its own, so that ours does not judge itself."""
         quote = functools.partial(urllib.parse.quote, safe="-_.~")
         path = urllib.parse.quote(path, safe="/-_.~")
         words = "&".join(f"{quote(key)}={quote(value)}" for key, value in sorted(query))
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         host = self.endpoint.partition("://")[2]
-        body = hashlib.sha256(b"").hexdigest()
+        body = hashlib.sha256(data).hexdigest()
         signed = "host;x-amz-content-sha256;x-amz-date"
         canonical = f"{method}\n{path}\n{words}\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{now}\n\n{signed}\n{body}"
         scope = f"{now[:8]}/{self.region}/s3/aws4_request"
@@ -120,17 +52,18 @@ class Server:
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         headers = {"x-amz-date": now, "x-amz-content-sha256": body, "Authorization":
                    f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"}
-        connection = http.client.HTTPConnection(host, timeout=30 * SLOWNESS)
-        with contextlib.closing(connection):
-            connection.request(method, f"{path}?{words}" if words else path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+        return request(self.endpoint, method, f"{path}?{words}" if words else path, data, headers)
 
     def get(self, key):
         """An object's bytes."""
         status, body = self.request("GET", f"/{self.bucket}/{key}")
         assert status == 200, (status, body)
         return body
+
+    def put(self, key, data):
+        """Stores an object."""
+        status, body = self.request("PUT", f"/{self.bucket}/{key}", data=data)
+        assert status == 200, (status, body)
 
     def keys(self, prefix=""):
         """The first thousand keys that begin with `prefix`, sorted."""
@@ -143,28 +76,6 @@ class Server:
         status, body = self.request("GET", f"/{self.bucket}", [("uploads", "")])
         assert status == 200, (status, body)
         return body.count(b"<UploadId>")
-
-    def _start(self, name, arguments, port, **keys):
-        with open(os.path.join(self.folder, f"{name}.log"), "wb") as log:
-            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **keys)
-        self._processes.append(process)
-        until(lambda: process.poll() is not None or _answers(port), f"{name} listens", 60)
-        if process.poll() is not None:
-            with open(os.path.join(self.folder, f"{name}.log"), encoding="utf-8", errors="replace") as log:
-                words = " ".join(log.read().split())[-500:]
-            raise Unavailable(f"{name} left with {process.returncode}: {words}")
-        return process
-
-
-def go_command():
-    """The go command if it is new enough."""
-    for path in (shutil.which("go"), "/usr/local/go/bin/go"):
-        if not path or not os.access(path, os.X_OK):
-            continue
-        words = run([path, "env", "GOVERSION"], "go").strip()  # go1.26.8
-        if words.startswith("go1.") and int(words[4:].split(".")[0]) >= _GO_MINOR:
-            return path
-    raise Unavailable(f"no go of version 1.{_GO_MINOR} or newer")
 
 
 def _versitygw():
@@ -179,7 +90,7 @@ def _versitygw():
     return program
 
 
-class VersityGw(Server):
+class VersityGw(S3Server):
     """The gateway over a folder. Stop and start it with `stop` and `start`: same port, same data."""
 
     name = "versitygw"
@@ -203,13 +114,6 @@ class VersityGw(Server):
 
     def start(self):
         self._start("versitygw", self._arguments, self._port)
-
-    def stop(self):
-        """Kills it; the data stays."""
-        for process in self._processes:
-            process.kill()
-            process.wait(30 * SLOWNESS)
-        self._processes = []
 
 
 def _swift_root():
@@ -287,7 +191,7 @@ sys.exit(run_wsgi(sys.argv[2], sys.argv[3]))
 """
 
 
-class SwiftS3(Server):
+class SwiftS3(S3Server):
     """OpenStack Swift with s3api: four processes. Its access key has a colon in it."""
 
     name = "swift"
@@ -309,7 +213,7 @@ class SwiftS3(Server):
     def _start_all(self, root):
         os.makedirs(os.path.join(self.folder, "devices", "d1"))
         conf = self._write("swift.conf", _SWIFT_CONF)
-        run = self._write("run.py", _RUN_SWIFT)
+        script = self._write("run.py", _RUN_SWIFT)
         user = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         for kind in ("account", "container", "object"):
             port = free_port()
@@ -318,10 +222,10 @@ class SwiftS3(Server):
                 run(["/usr/bin/python3", os.path.join(root, "usr/bin/swift-ring-builder"), builder, *words], "swift-ring-builder",
                      env=self._environment, cwd=self.folder)
             path = self._write(f"{kind}.conf", _BACKEND_CONF.format(kind=kind, port=port, folder=self.folder, user=user))
-            self._start(kind, ["/usr/bin/python3", run, conf, path, f"{kind}-server"], port, env=self._environment)
+            self._start(kind, ["/usr/bin/python3", script, conf, path, f"{kind}-server"], port, env=self._environment)
         port = free_port()
         path = self._write("proxy.conf", _PROXY_CONF.format(port=port, folder=self.folder, user=user))
-        self._start("proxy", ["/usr/bin/python3", run, conf, path, "proxy-server"], port, env=self._environment)
+        self._start("proxy", ["/usr/bin/python3", script, conf, path, "proxy-server"], port, env=self._environment)
         self.endpoint = f"http://127.0.0.1:{port}"
 
     def _write(self, name, text):

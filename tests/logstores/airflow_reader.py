@@ -1,7 +1,7 @@
 """Shows task logs as Airflow does: its S3 log reader and its task log handler, unmodified. Run by the readers' own interpreter.
 
 Each line of standard input is {"base": "s3://bucket/prefix", "path": log_path, "running": bool, "separate": bool}; the answer is a
-line with the list of [event, logger] in the order shown. `separate`: each object is a stream of its own for the merge, as the
+line with the list of [event, logger, timestamp in unix ms or null] in the order shown. `separate`: each object is a stream of its own for the merge, as the
 newer providers give them; else the objects are one stream, as the S3 provider does.
 """
 
@@ -41,6 +41,11 @@ class _Handler(file_task_handler.FileTaskHandler):
         return [], []
 
 
+def _facts(message):
+    time = message.timestamp
+    return [message.event, getattr(message, "logger", None), None if time is None else int(time.timestamp() * 1000)]
+
+
 def main():
     """Answers until standard input ends."""
     answers = sys.stdout
@@ -53,7 +58,7 @@ def main():
         handler.path = question["path"]
         state = TaskInstanceState.RUNNING if question["running"] else TaskInstanceState.SUCCESS
         stream, _ = handler._read(types.SimpleNamespace(state=state, try_number=1), 1)
-        shown = [[message.event, getattr(message, "logger", None)] for message in stream if not message.event.startswith("::")]
+        shown = [_facts(message) for message in stream if not message.event.startswith("::")]
         print(json.dumps(shown), file=answers, flush=True)
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.harness import cloud_servers
+from tests.harness import cloud_servers, servers
 from tests.harness.client import spec
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.fault_proxy import FaultProxy
@@ -21,7 +21,7 @@ _REAL_STORE = os.path.join(BIN, "tests", "logstores", "real_store")
 def _azurite():
     try:
         server = cloud_servers.Azurite()
-    except cloud_servers.Unavailable as why:
+    except servers.Unavailable as why:
         pytest.skip(str(why))
     with server:
         yield server

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.harness import cloud_servers
+from tests.harness import cloud_servers, servers
 from tests.harness.client import spec
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.fake_gcs import FakeGcs, ServiceAccount
@@ -82,7 +82,7 @@ def test_contract_through_faults(account, tmp_path):
 def test_contract_of_fake_gcs_server():
     try:
         server = cloud_servers.FakeGcsServer()
-    except cloud_servers.Unavailable as why:
+    except servers.Unavailable as why:
         pytest.skip(str(why))
     with server:
         _contract(server.endpoint, server.environment())
@@ -91,8 +91,8 @@ def test_contract_of_fake_gcs_server():
 def test_googles_own_client_takes_the_fake_for_the_real_thing(account, tmp_path):
     """So what our store does against the fake is what Google's API wants."""
     try:
-        packages = cloud_servers.python_package("google-cloud-storage", cloud_servers.GOOGLE_CLIENT_VERSION)
-    except cloud_servers.Unavailable as why:
+        packages = servers.python_package("google-cloud-storage", cloud_servers.GOOGLE_CLIENT_VERSION)
+    except servers.Unavailable as why:
         pytest.skip(str(why))
     script = """if True:
         import sys

@@ -1,61 +1,23 @@
 """Logs in the schedulers' own layouts, read by the schedulers' own readers while they grow, on a real S3 server."""
 
-import json
-import os
-import subprocess
-
 import pytest
 
-from tests.harness import reader_venv, s3_servers
+from tests.harness import reader_venv, s3_servers, servers
 from tests.harness.client import spec
 from tests.harness.daemon import Daemon
 from tests.harness.gate import Gate
 from tests.harness.stubs import executor_pb2
 from tests.harness.waiting import until
+from tests.logstores import airflow_golden
+from tests.logstores.reader import Reader
 
 LOG_COMPLETE = executor_pb2.WaitTaskRequest.LOG_COMPLETE
-_HERE = os.path.dirname(os.path.abspath(__file__))
 _PATH = "dag_id=d/run_id=r/task_id=t/attempt=1.log"
 
 
-class Reader:
-    """A reader's process: one question, one answer."""
-
-    def __init__(self, server, script, *arguments):
-        host = server.endpoint.partition("://")[2]
-        environment = {
-            **server.environment(), "PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": server.region,
-            "AIRFLOW_HOME": os.path.join(server.folder, "airflow"), "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "s3",
-            "AIRFLOW_CONN_S3": json.dumps({"conn_type": "aws", "login": server.access_key, "password": server.secret_key, "extra": {
-                "endpoint_url": f"http://{host}", "region_name": server.region, "config_kwargs": {"s3": {"addressing_style": "path"}}}}),
-            "METAFLOW_S3_ENDPOINT_URL": f"http://{host}", "METAFLOW_USER": "tester",
-        }
-        self._errors = open(os.path.join(server.folder, os.path.basename(script) + ".log"), "wb")
-        self._process = subprocess.Popen([_PYTHON, os.path.join(_HERE, script), *arguments], env=environment, cwd=server.folder,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *failure):
-        self._process.stdin.close()
-        self._process.kill()
-        self._process.wait()
-        self._errors.close()
-
-    def ask(self, question):
-        """The answer to it."""
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        if not answer:
-            with open(self._errors.name, encoding="utf-8") as errors:
-                raise AssertionError(errors.read()[-4000:])
-        return json.loads(answer)
-
-
 try:
-    _PYTHON = reader_venv.python()
-except s3_servers.Unavailable as _why:
+    reader_venv.python()
+except servers.Unavailable as _why:
     pytest.skip(str(_why), allow_module_level=True)
 
 
@@ -64,6 +26,12 @@ def server():
     """A real S3 server."""
     with s3_servers.any_server() as running:
         yield running
+
+
+def test_airflow_shows_what_is_recorded(server):
+    """The everyday tests rely on it: logs/testing/airflow_golden_test.cc."""
+    with Reader(server, "airflow_reader.py") as reader:
+        assert airflow_golden.record(server, reader) == airflow_golden.recorded()
 
 
 def _daemon(server, prefix):
@@ -88,7 +56,7 @@ def test_airflow_shows_a_growing_log_in_order(server, separate):
 
         def shown(running=True):
             question = {"base": f"s3://{server.bucket}/{base}", "path": _PATH, "running": running, "separate": separate}
-            return [event for event, _ in reader.ask(question)]
+            return [event for event, _, _ in reader.ask(question)]
 
         override = {"log": {"layout": "airflow", "path": _PATH}}
         before, expected = [], []

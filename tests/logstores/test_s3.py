@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.harness import s3_servers
+from tests.harness import s3_servers, servers
 from tests.harness.client import end, spec
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.fault_proxy import FaultProxy
@@ -25,7 +25,7 @@ def _started(name):
         return s3_servers.any_server()
     try:
         return s3_servers.SERVERS[name]()
-    except s3_servers.Unavailable as why:
+    except servers.Unavailable as why:
         pytest.skip(str(why))
 
 
