@@ -41,7 +41,6 @@ google::protobuf::Duration ToDuration(std::chrono::milliseconds millis) {
 void MarkNeverStarted(rec::TaskStatus& status) {
   status.set_user_code_started(v1::USER_CODE_STARTED_NO);
   status.set_fenced(true);
-  status.set_log_complete(true);
 }
 
 // Opaque to clients; the letter tells a cursor from any other number.
@@ -161,8 +160,11 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
       timers_.Clear(row.generation, kind);
     }
     ended_.insert({row.status.ended_boot_ms(), row.generation});
-    // The values stay sealed in the store until the log is stored: they are needed to redact it.
-    if (log_port_ == nullptr || row.status.log_complete()) EraseSecrets(row);
+    // The values of what may have printed them stay sealed in the store until the log is stored:
+    // they are needed to redact it.
+    const bool silent = !MayRun(from);
+    if (log_port_ == nullptr || silent) EraseSecrets(row);
+    if (silent) RecordEndLater(row.generation);
     base::LogInfo("task ended", {{"task_id", row.id.ToString()},
                                  {"state", StateName(*to)},
                                  {"reason", ReasonName(row.status.reason())}});

@@ -386,7 +386,13 @@ class Engine : public watcher::Subject {
   asio::awaitable<void> RunDrain(Generation generation, OutputSource source, OutputEnd end);
 
   // --- log_tracking.cc ---
-  asio::awaitable<void> TrackLog(Generation generation);
+  // True if the log port knows the task from now on.
+  asio::awaitable<bool> TrackLog(Generation generation);
+  // Of a task that ended without a log, which has its exit record stored all the same.
+  void RecordEndLater(Generation generation);
+  void RecordEnds();
+  asio::awaitable<void> RecordEnd(Generation generation);
+  void NoteRecorded(Generation generation);
   LogEnd MakeLogEnd(const TaskRow& row) const;
   asio::awaitable<absl::Status> RecordLog(rec::LogRecord record);
   void LogComplete(Generation generation);
@@ -407,6 +413,10 @@ class Engine : public watcher::Subject {
   // Of which an earlier create may have had an effect that nobody told, and since when.
   absl::flat_hash_map<base::SandboxId, base::BootTime> uncertain_;
   LogPort* log_port_ = nullptr;
+  // Ends without a log whose exit records are not stored yet: those that wait, and those that the
+  // log port has now.
+  absl::btree_set<Generation> unrecorded_;
+  absl::flat_hash_set<Generation> recording_;
 
   bool recovered_ = false;
   bool started_ = false;
@@ -450,8 +460,7 @@ google::protobuf::Timestamp ToTimestamp(int64_t unix_ms);
 absl::Status NoSuchProvider(const std::string& name);
 int64_t ToMillis(const google::protobuf::Duration& duration);
 google::protobuf::Duration ToDuration(std::chrono::milliseconds millis);
-// What every end before the start intent has in common: user code never ran, nothing is left, there
-// is no log.
+// What every end before the start intent has in common: user code never ran, nothing is left.
 void MarkNeverStarted(rec::TaskStatus& status);
 std::string CursorText(Position position);
 absl::StatusOr<Position> ParseCursor(const std::string& cursor);

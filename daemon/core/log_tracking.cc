@@ -8,20 +8,60 @@
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
+namespace {
 
-asio::awaitable<void> Engine::TrackLog(Generation generation) {
-  if (log_port_ == nullptr) co_return;
+// Exit records of tasks without a log on their way to the store; the log port stores eight logs at
+// a time.
+constexpr size_t kRecordsAtOnce = 4;
+
+}  // namespace
+
+asio::awaitable<bool> Engine::TrackLog(Generation generation) {
+  if (log_port_ == nullptr) co_return false;
   absl::StatusOr<LogTask> task = co_await DescribeLog(generation);
   TaskRow* row = table_.Find(generation);
   if (!task.ok() || row == nullptr) {
     base::LogWarning("log not tracked", {{"error", task.status()}});
-    co_return;
+    co_return false;
   }
   log_port_->Track(*std::move(task));
-  if (!IsTerminal(row->state())) co_return;
+  if (!IsTerminal(row->state())) co_return true;
   // The end may not be durable yet, and nothing may tell of it before.
   journal_.WhenSynced(
       [this, id = row->id, end = MakeLogEnd(*row)] { log_port_->NoteEnd(id, end); });
+  co_return true;
+}
+
+void Engine::RecordEndLater(Generation generation) {
+  if (log_port_ == nullptr || recording_.contains(generation)) return;
+  if (base::Mutated("silent_end_not_recorded")) return;
+  unrecorded_.insert(generation);
+  RecordEnds();
+}
+
+// Few at a time: a hundred thousand tasks that were cancelled in the queue must neither keep logs
+// from being shipped nor, while the store is down, be tried again one by one.
+void Engine::RecordEnds() {
+  while (!stopping_ && recording_.size() < kRecordsAtOnce && !unrecorded_.empty()) {
+    const Generation generation = *unrecorded_.begin();
+    unrecorded_.erase(unrecorded_.begin());
+    recording_.insert(generation);
+    Spawn("exit record", [this, generation] { return RecordEnd(generation); });
+  }
+}
+
+asio::awaitable<void> Engine::RecordEnd(Generation generation) {
+  // One that expired as it was accepted may be too large to be kept in memory, and cannot be read
+  // yet.
+  co_await Durable();
+  const bool tracked = co_await TrackLog(generation);
+  // What cannot be read now is read by the next start.
+  if (!tracked) NoteRecorded(generation);
+}
+
+void Engine::NoteRecorded(Generation generation) {
+  unrecorded_.erase(generation);
+  if (recording_.erase(generation) > 0) RecordEnds();
 }
 
 LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
@@ -86,6 +126,7 @@ asio::awaitable<absl::Status> Engine::RecordLog(rec::LogRecord record) {
 }
 
 void Engine::LogComplete(Generation generation) {
+  NoteRecorded(generation);
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->status.log_complete()) return;
   const bool suppressed = row->status.has_stop() && row->status.stop().suppress_events();

@@ -97,11 +97,12 @@ void Engine::Resume(TaskRow& row) {
     timers_.Set(row.generation, TimerKind::kLease,
                 deps_.clock.Boot() + std::chrono::milliseconds(row.lease_ttl_ms));
   }
-  const bool wants_log =
-      MayRun(row.state()) || (IsTerminal(row.state()) && !row.status.log_complete());
   const Generation generation = row.generation;
-  if (wants_log && log_port_ != nullptr) {
-    Spawn("log", [this, generation] { return TrackLog(generation); });
+  const bool unstored = IsTerminal(row.state()) && !row.status.log_complete();
+  if (unstored && row.status.user_code_started() == v1::USER_CODE_STARTED_NO) {
+    RecordEndLater(generation);
+  } else if (log_port_ != nullptr && (unstored || MayRun(row.state()))) {
+    Spawn("log", [this, generation]() -> asio::awaitable<void> { co_await TrackLog(generation); });
   }
   switch (row.state()) {
     case v1::TASK_STATE_QUEUED:

@@ -86,6 +86,7 @@ void Engine::Compact(TaskRow& row) {
   Write(record);
   const base::TaskId id = row.id;
   const std::string owner = row.owner->name;
+  NoteRecorded(row.generation);
   table_.Remove(row);
   FoldStream(owner);
   base::Failpoint("compact.recorded");

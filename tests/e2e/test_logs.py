@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from tests.harness import processes
-from tests.harness.client import end, spec
+from tests.harness.client import TERMINAL, end, spec
 from tests.harness.daemon import Daemon
 from tests.harness.gate import Gate
-from tests.harness.stubs import executor_pb2
+from tests.harness.stubs import admin_pb2, executor_pb2, task_pb2
 from tests.harness.waiting import SLOWNESS, until
 
 LOG_COMPLETE = executor_pb2.WaitTaskRequest.LOG_COMPLETE
@@ -171,6 +171,36 @@ def test_a_log_store_that_is_away_delays_only_the_copy(daemon):
     os.rename(logs + ".away", logs)
     task = client.wait(task.id, LOG_COMPLETE, seconds=60)
     assert daemon.stored_log(task) == b"kept\n"
+
+
+def _exit_record(daemon, task_id):
+    with open(f"{daemon.folder}/logs/_boxkeeper/{task_id}/exit.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def test_a_task_that_never_started_has_its_exit_record_also_when_the_store_was_away(daemon):
+    client = daemon.client
+    logs = os.path.join(daemon.folder, "logs")
+    client.call(client.admin.Drain, admin_pb2.DrainRequest())
+    near, away, restarted = [client.submit(spec(argv=["true"], owner="o")) for _ in range(3)]
+    assert client.cancel(near) == ["CANCELLED"]
+    assert client.wait(near, LOG_COMPLETE).log.complete
+    os.rename(logs, logs + ".away")
+    with open(logs, "w", encoding="utf-8"):  # a file where the folder should be
+        pass
+    assert client.cancel(away, restarted) == ["CANCELLED", "CANCELLED"]
+    assert not client.get(away).log.complete
+    daemon.restart()
+    os.remove(logs)
+    os.rename(logs + ".away", logs)
+    for task_id in near, away, restarted:
+        task = client.wait(task_id, LOG_COMPLETE, seconds=60)
+        record = _exit_record(daemon, task_id)
+        assert (record["state"], record["reason"]) == ("TASK_STATE_CANCELLED", "REASON_CANCELLED")
+        assert record["user_code_started"] == "USER_CODE_STARTED_NO" and "exit_code" not in record
+        assert record["stored"]["path"] == task.log.path and record["stored"]["stdout"]["raw_bytes"] == 0
+    kinds = {i: [e.type for e in client.events("o") if e.task.id == i and e.task.state in TERMINAL] for i in (near, away, restarted)}
+    assert set(map(tuple, kinds.values())) == {(task_pb2.EVENT_TYPE_STATE, task_pb2.EVENT_TYPE_LOG_COMPLETE)}
 
 
 @pytest.mark.parametrize("overflow", ["block", "drop_middle"])

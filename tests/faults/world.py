@@ -294,9 +294,8 @@ class World:
         return files
 
     def told(self):
-        """Ids of the tasks whose log is told to be complete; where no user code was started, whose end is told."""
-        return {e.task.id for e in self.subscriber.events if e.type == task_pb2.EVENT_TYPE_LOG_COMPLETE or
-                (e.task.state in TERMINAL and e.task.user_code_started == task_pb2.USER_CODE_STARTED_NO)}
+        """Ids of the tasks whose log is told to be complete."""
+        return {e.task.id for e in self.subscriber.events if e.type == task_pb2.EVENT_TYPE_LOG_COMPLETE}
 
     def judge_events(self, ids):
         """I7: the stream as it was followed over all deaths is the stream as it is read now, and that of each of `ids` is in

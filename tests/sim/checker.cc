@@ -334,13 +334,28 @@ void Checker::CheckEnd() {
     for (const std::string& name : left) Fail("I5", absl::StrCat("leaked ", name));
   }
   for (const auto& [generation, task] : durable_.tasks()) {
-    if (IsTerminal(task.status.state())) continue;
+    if (IsTerminal(task.status.state())) {
+      CheckRecorded(task);
+      continue;
+    }
     Fail("I1", absl::StrCat("no end of ", task.id, ", it is ",
                             std::string(daemon::StateName(task.status.state()))));
   }
   readers_.CheckEnd();
   CheckReplay();
   for (const SubmissionPtr& submission : clients_.all()) CheckSubmission(*submission);
+}
+
+// However it ended, its exit record is stored, and told to be.
+void Checker::CheckRecorded(const DurableTask& task) {
+  if (!task.status.log_complete()) {
+    Fail("I8", absl::StrCat("nobody was told that the log of ", task.id, " is stored"));
+  } else if (!life_.HasExitRecord(task.id)) {
+    Fail("I8", absl::StrCat(task.id, " has no exit record"));
+  }
+  if (task.status.user_code_started() == v1::USER_CODE_STARTED_NO) {
+    trace_.Sometimes("exit record of what never started");
+  }
 }
 
 void Checker::CheckSubmission(const Submission& submission) {

@@ -66,6 +66,7 @@ class Checker {
   void CheckTimeout(const DurableTask& task);
   void CheckLease(const DurableTask& task, const Submission& submission);
   void CheckBounds();
+  void CheckRecorded(const DurableTask& task);
   void CheckSubmission(const Submission& submission);
   void CheckSuccess(const Submission& submission);
   std::string AuditOf(const std::string& exec_id) const;

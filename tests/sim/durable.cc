@@ -179,6 +179,7 @@ void Durable::Transition(store::Position position, const rec::Transition& record
     Fail("I7", absl::StrCat("a state event of task ", task.generation, " after its end"));
   }
   CheckMove(task, record.status());
+  CheckLogComplete(task, record);
   const bool moved = task.status.state() != record.status().state();
   task.status = record.status();
   const v1::TaskState state = task.status.state();
@@ -217,6 +218,19 @@ void Durable::CheckMove(const DurableTask& task, const rec::TaskStatus& to) {
     Fail("drain", absl::StrCat("task ", task.generation, " was dispatched while draining"));
   }
   if (to_state == v1::TASK_STATE_SUCCEEDED) CheckSuccess(task, to);
+}
+
+// Once per task, behind its end, and with an event unless its client wanted none.
+void Durable::CheckLogComplete(const DurableTask& task, const rec::Transition& record) {
+  const bool was = task.status.log_complete();
+  const bool is = record.status().log_complete();
+  if (was && !is) Fail("I8", absl::StrCat("task ", task.generation, " lost its stored log"));
+  const bool told = record.event() == v1::EVENT_TYPE_LOG_COMPLETE;
+  const bool quiet = record.status().stop().suppress_events();
+  if (told == (is && !was && !quiet)) return;
+  Fail("I7", absl::StrCat("task ", task.generation,
+                          told ? " told of its stored log out of place"
+                               : " has a stored log, and no event tells it"));
 }
 
 void Durable::CheckSuccess(const DurableTask& task, const rec::TaskStatus& status) {
@@ -339,6 +353,14 @@ bool Durable::IsHeld(const std::string& name) const {
   const DurableSandbox* sandbox = FindSandbox(name);
   if (sandbox == nullptr) return false;
   return sandbox->record.state() == rec::SandboxRecord::CREATE_INTENDED || HasLiveLease(name);
+}
+
+int64_t Durable::unstored_tasks() const {
+  int64_t unstored = 0;
+  for (const auto& [generation, task] : state_.tasks) {
+    unstored += IsTerminal(task.status.state()) && !task.status.log_complete() ? 1 : 0;
+  }
+  return unstored;
 }
 
 int64_t Durable::live_tasks() const {

@@ -81,6 +81,8 @@ class Durable {
   bool drain() const { return state_.drain; }
   const std::map<int64_t, DurableTask>& tasks() const { return state_.tasks; }
   int64_t live_tasks() const;
+  // Ended, and nobody was told yet that everything of theirs is stored.
+  int64_t unstored_tasks() const;
 
  private:
   // Forgotten and read anew at each start.
@@ -105,6 +107,7 @@ class Durable {
   void Accepted(store::Position position, const store::v1::Accepted& record);
   void Transition(store::Position position, const store::v1::Transition& record);
   void CheckMove(const DurableTask& task, const store::v1::TaskStatus& to);
+  void CheckLogComplete(const DurableTask& task, const store::v1::Transition& record);
   void CheckSuccess(const DurableTask& task, const store::v1::TaskStatus& status);
   void Sandbox(store::Position position, const store::v1::SandboxRecord& record);
   void OwnerChange(store::Position position, const store::v1::OwnerChange& record);

@@ -138,7 +138,7 @@ bool Life::BringUp() {
     CheckRecovered(lineage ? epoch_before : 0);
     output_ = std::make_unique<Output>(
         Output::Deps{*clock_, *core_rng_, world_.disk, io_->get_executor(), trace_, *core_,
-                     forgotten_,
+                     forgotten_, recorded_,
                      [this](const std::string& id) {
                        const DurableTask* task = durable_.FindTaskById(id);
                        return task != nullptr && !task->status.log_incomplete().empty();

@@ -60,6 +60,7 @@ class Life {
   bool up() const { return core_ != nullptr && !dead_; }
   bool dead() const { return dead_; }
   bool restored() const { return restored_; }
+  bool HasExitRecord(const std::string& task) const { return recorded_.contains(task); }
   int64_t number() const { return number_; }
   // Since when this daemon has run without a break, on a disk that takes what it is given.
   base::BootTime smooth_since() const { return smooth_since_; }
@@ -128,6 +129,7 @@ class Life {
   std::unique_ptr<daemon::Core> core_;
   std::unique_ptr<Output> output_;
   std::set<std::string> forgotten_;  // tasks whose spool was removed
+  std::set<std::string> recorded_;   // tasks whose exit record is stored
 };
 
 }  // namespace boxkeeper::sim

@@ -51,6 +51,7 @@ constexpr Mutation kMutations[] = {
     {"compacted_before_acknowledged", "results go before their owner has acknowledged them"},
     // output
     {"end_before_output", "an end is told before the task's output is fetched"},
+    {"silent_end_not_recorded", "a task that ends without a log has no exit record"},
     {"spool_not_synced", "what is fetched is written and not synced"},
     // clocks and bounds
     {"timeout_by_wall_clock", "the run timeout is measured by the wall clock"},

@@ -92,6 +92,7 @@ awaitable<void> Output::Store(base::TaskId id, int64_t generation, daemon::LogEn
       co_await deps_.clock.SleepUntil(deps_.clock.Boot() + draws_.Wide(1, 5'000));
   if (!slept.ok()) co_return;
   CheckStream(id, logs::Stream::kStdout, end.stdout_bytes);
+  if (end.exit_record) deps_.recorded.insert(id.ToString());
   store::v1::LogRecord record;
   record.set_generation(generation);
   record.set_complete(true);

@@ -34,6 +34,8 @@ class Output final : public daemon::LogPort {
     // Ids of compacted tasks, over all lives: a restored backup may know one again, whose spool is
     // gone.
     std::set<std::string>& forgotten;
+    // Ids of tasks whose exit record the log store has.
+    std::set<std::string>& recorded;
     // Of a task whose end is durable: it tells that some of its output is missing.
     std::function<bool(const std::string& id)> told_incomplete;
   };

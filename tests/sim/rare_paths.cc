@@ -45,6 +45,7 @@ constexpr const char* kRarePaths[] = {
     "output fetched",
     "output given up",
     "output of a vanished sandbox",
+    "exit record of what never started",
     "end EXIT_CODE",
     "end SIGNAL",
     "end RUN_TIMEOUT",

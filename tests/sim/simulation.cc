@@ -223,8 +223,9 @@ class Simulation {
 
   // Also of the sandboxes whose create may still take effect: the core waits for them to settle.
   bool AtRest() {
-    return durable_.live_tasks() == 0 && readers_.CaughtUp() && life_.core().AllDurable() &&
-           world_.Ours() == 0 && life_.core().GetStatus().live_sandboxes() == 0;
+    return durable_.live_tasks() == 0 && durable_.unstored_tasks() == 0 && readers_.CaughtUp() &&
+           life_.core().AllDurable() && world_.Ours() == 0 &&
+           life_.core().GetStatus().live_sandboxes() == 0;
   }
 
   const SimulationOptions options_;
