@@ -4,11 +4,13 @@ the object, a free port."""
 import contextlib
 import http.client
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 
+from tests.harness import processes
 from tests.harness.waiting import SLOWNESS, until
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -21,16 +23,21 @@ class Unavailable(Exception):
 
 
 def free_port():
-    """One that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that was free a moment ago, and that the kernel gives to nobody by itself: a server that is stopped finds it free again."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
+        ephemeral = int(file.read().split()[0])
+    while True:
+        port = random.randrange(ephemeral // 2, ephemeral)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def _answers(port):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _listens(process, port):
+    """It, and not somebody else who was quicker."""
+    with contextlib.suppress(OSError):  # it has just ended
+        return port in processes.listening_ports(process.pid)
+    return False
 
 
 def run(arguments, what, **keys):
@@ -137,7 +144,7 @@ class Server:
         with open(os.path.join(self.folder, f"{name}.log"), "wb") as log:
             process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **keys)
         self._processes.append(process)
-        until(lambda: process.poll() is not None or _answers(port), f"{name} listens", 60)
+        until(lambda: process.poll() is not None or _listens(process, port), f"{name} listens", 60)
         if process.poll() is not None:
             with open(os.path.join(self.folder, f"{name}.log"), encoding="utf-8", errors="replace") as log:
                 words = " ".join(log.read().split())[-500:]
