@@ -87,6 +87,18 @@ class RealFile final : public File {
     return absl::OkStatus();
   }
 
+  absl::Status PunchHole(uint64_t from, uint64_t size) override {
+    constexpr int kMode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    while (fallocate(fd_, kMode, static_cast<off_t>(from), static_cast<off_t>(size)) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EOPNOTSUPP || errno == ENOSYS) {
+        return absl::UnimplementedError(absl::StrCat("punch ", path_, ": ", std::strerror(errno)));
+      }
+      return ErrnoStatus(errno, "punch", path_);
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<uint64_t> Size() override {
     struct stat info{};
     if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, "stat", path_);

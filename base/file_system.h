@@ -25,6 +25,9 @@ class File {
   virtual absl::Status WriteAt(uint64_t offset, std::string_view data) = 0;
   virtual absl::Status Append(std::string_view data) = 0;
   virtual absl::Status Truncate(uint64_t size) = 0;
+  // Gives the disk space of [from, from + size) back, as far as whole blocks lie in it; the range
+  // then reads as zeros and the file keeps its size. kUnimplemented: this file system cannot.
+  virtual absl::Status PunchHole(uint64_t from, uint64_t size) = 0;
   virtual absl::StatusOr<uint64_t> Size() = 0;
   // Begins to write out what was written, without waiting: a hint, before Sync of several files.
   virtual void StartWriteback() {}

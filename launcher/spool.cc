@@ -52,10 +52,14 @@ int OpenOrMake(const std::string& path, base::UniqueFd* file) {
   return file->valid() ? 0 : errno;
 }
 
-uint64_t AllocatedBytes(int fd) {
-  struct stat status{};
-  if (fstat(fd, &status) != 0) return 0;
-  return static_cast<uint64_t>(status.st_blocks) * 512;
+// Where the file's data begin: what is before was freed. Not told by st_blocks, which has also what
+// a file system allocates ahead (XFS: as much again as the file has). One that knows no holes says
+// 0.
+uint64_t DataBegin(int fd, uint64_t end) {
+  if (fd < 0) return 0;
+  const off_t begin = lseek(fd, 0, SEEK_DATA);
+  if (begin >= 0) return static_cast<uint64_t>(begin);
+  return errno == ENXIO ? end : 0;
 }
 
 }  // namespace
@@ -68,6 +72,7 @@ bool Spool::Open(const LaunchSpec& spec, std::string* error) {
   index_path_ = spec.index_path;
   const std::string folder = index_path_.substr(0, index_path_.rfind('/'));
   full_path_ = folder.substr(0, folder.rfind('/') + 1) + base::kSpoolFullName;
+  waiting_path_ = folder + "/" + base::kSpoolWaitingName;
   if (!IsAbsentOrEmpty(index_path_, error)) return false;
   for (Stream& stream : streams_) {
     if (!IsAbsentOrEmpty(stream.path, error)) return false;
@@ -101,6 +106,13 @@ uint64_t Spool::WaitingBytes(size_t index) const {
 
 Spool::PumpResult Spool::Pump(size_t index, bool past_limit) {
   stall_reason_.clear();
+  needs_room_ = false;
+  const PumpResult result = Move(index, past_limit);
+  TellWaiting(needs_room_);
+  return result;
+}
+
+Spool::PumpResult Spool::Move(size_t index, bool past_limit) {
   if (!FlushIndex()) return PumpResult::kStalled;
   if (!MakeRoom() && !past_limit) return PumpResult::kStalled;
   Stream& stream = streams_[index];
@@ -201,6 +213,24 @@ uint64_t Spool::StoredBytes() const {
   return stored;
 }
 
+uint64_t Spool::HeldBytes() const {
+  uint64_t held = StoredBytes();
+  for (const Stream& stream : streams_) held -= DataBegin(stream.file.get(), stream.end);
+  return held;
+}
+
+// A file that cannot be made or removed is tried again with the next stall, or a harmless leftover.
+void Spool::TellWaiting(bool waiting) {
+  if (waiting == waiting_) return;
+  if (!waiting) {
+    waiting_ = unlink(waiting_path_.c_str()) != 0 && errno != ENOENT;
+    return;
+  }
+  const base::UniqueFd file(
+      open(waiting_path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode));
+  waiting_ = file.valid();
+}
+
 uint64_t Spool::Limit() {
   if (access(full_path_.c_str(), F_OK) != 0) {
     full_limit_ = 0;
@@ -214,16 +244,14 @@ uint64_t Spool::Limit() {
 bool Spool::MakeRoom() {
   const uint64_t limit = Limit();
   if (full_limit_ > 0 && overflow_ == OverflowPolicy::kBlock) {
+    needs_room_ = true;
     Stalled("the spool directory is full");
     return false;
   }
   if (limit == 0 || StoredBytes() < limit) return true;
   if (overflow_ == OverflowPolicy::kBlock) {
-    // Whoever reads the spool makes room by punching out what is stored elsewhere.
-    if (AllocatedBytes(streams_[0].file.get()) + AllocatedBytes(streams_[1].file.get()) <
-        bytes_max_) {
-      return true;
-    }
+    if (HeldBytes() < limit) return true;
+    needs_room_ = true;
     Stalled("the log limit is reached");
     return false;
   }
@@ -244,6 +272,7 @@ bool Spool::DiskHasRoom(const Stream& stream) {
   struct statvfs disk{};
   if (fstatvfs(stream.file.get(), &disk) != 0) return true;
   if (static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize >= spare_bytes_) return true;
+  needs_room_ = overflow_ == OverflowPolicy::kBlock;
   Stalled(Describe(stream.path, ENOSPC));
   return false;
 }

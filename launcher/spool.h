@@ -65,6 +65,8 @@ class Spool {
     std::string unwritten;  // read by the fallback, not yet in the file
   };
 
+  PumpResult Move(size_t stream, bool past_limit);
+
   // kMoved: the stream's file and the index are open.
   PumpResult OpenFiles(Stream& stream);
   PumpResult Splice(Stream& stream, size_t bytes_max, size_t* moved);
@@ -73,11 +75,15 @@ class Spool {
   bool FlushIndex();
   // The limit: true when Pump may go on.
   bool MakeRoom();
+  // Tells the daemon whether output waits for room (base::kSpoolWaitingName).
+  void TellWaiting(bool waiting);
   // The limit in force: the task's own, or, while the whole spool is full, what it had then.
   uint64_t Limit();
   bool DiskHasRoom(const Stream& stream);
   bool Drop(Stream& stream, uint64_t to);
   uint64_t StoredBytes() const;
+  // Less what the daemon has freed, because the log store has it.
+  uint64_t HeldBytes() const;
 
   const uint64_t spare_bytes_;
   std::array<Stream, kStreams> streams_;
@@ -87,6 +93,9 @@ class Spool {
   std::string unwritten_index_;
   uint64_t bytes_max_ = 0;
   std::string full_path_;
+  std::string waiting_path_;
+  bool waiting_ = false;     // told so
+  bool needs_room_ = false;  // the last Pump stalled for want of room that the daemon can make
   uint64_t full_limit_ = 0;  // > 0: the whole spool is full
   OverflowPolicy overflow_ = OverflowPolicy::kDropMiddle;
   bool can_splice_ = true;

@@ -32,6 +32,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kKillRetryNs = 10 * kMillisecond;
 // While output or a record cannot be written: how soon to try again.
 constexpr uint64_t kStallRetryNs = 200 * kMillisecond;
+// Output that waits for room is tried again this soon at first: the log store may be fast.
+constexpr uint64_t kStallRetryNsMin = 5 * kMillisecond;
 
 // States: preparing -> running -> (stopping ->) main reaped -> tree gone -> outputs collected ->
 // drained -> written. (Inside a sandbox the outputs are collected before its tree is gone.)
@@ -145,6 +147,7 @@ class Supervisor {
   std::optional<uint64_t> drain_until_;
   std::array<uint64_t, Spool::kStreams> drain_to_{};
   std::array<bool, Spool::kStreams> stream_open_{true, true};
+  std::array<uint64_t, Spool::kStreams> stall_retry_ns_{kStallRetryNsMin, kStallRetryNsMin};
   int group_removals_ = 0;
   ExitRecord exit_;
 };

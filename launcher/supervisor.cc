@@ -199,6 +199,8 @@ void Supervisor::OnTreeMayHaveChanged() {
 void Supervisor::OnReadable(size_t stream) {
   switch (spool_.Pump(stream)) {
     case Spool::PumpResult::kMoved:
+      stall_retry_ns_[stream] = kStallRetryNsMin;
+      break;
     case Spool::PumpResult::kEmpty:
       break;
     case Spool::PumpResult::kEnd:
@@ -215,7 +217,10 @@ void Supervisor::OnReadable(size_t stream) {
 // wake up for a closed pipe, over and over.)
 void Supervisor::PauseStream(size_t stream) {
   loop_.Remove(spool_.read_end(stream));
-  loop_.At(Now() + kStallRetryNs, [this, stream] {
+  uint64_t& wait = stall_retry_ns_[stream];
+  const uint64_t at = Now() + wait;
+  wait = std::min(wait * 2, kStallRetryNs);
+  loop_.At(at, [this, stream] {
     if (finished_ || !stream_open_[stream]) return;
     WatchStream(stream);
     OnReadable(stream);

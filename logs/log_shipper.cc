@@ -20,7 +20,7 @@
 #include "logs/ship_airflow.h"
 #include "logs/ship_pieces.h"
 #include "logs/ship_plain.h"
-#include "logs/spool_reader.h"
+#include "logs/ship_room.h"
 #include "logs/spool_redactor.h"
 #include "logs/tracked_log.h"
 
@@ -36,15 +36,13 @@ constexpr uint64_t kTurnBytes = 16 * 1024 * 1024;
 // How often a log without news is looked at: soon at first, then ever rarer.
 constexpr milliseconds kPollMin{100};
 constexpr milliseconds kPollMax{2'000};
+// ... and one whose command waits for the store.
+constexpr milliseconds kRoomPoll{20};
 constexpr int kGrowthPercent = 150;  // of flush and poll intervals, each time
 
 milliseconds Grown(milliseconds interval, milliseconds max) {
   return std::min(interval * kGrowthPercent / 100, max);
 }
-
-struct Sizes {
-  uint64_t bytes[2] = {0, 0};
-};
 
 }  // namespace
 
@@ -126,6 +124,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     return status;
   }
   void SetOptions(ShipperOptions options) { options_ = options; }
+  void SetSpoolPressed(bool pressed) { spool_pressed_ = pressed; }
 
   asio::awaitable<absl::Status> Stop(base::BootTime deadline) {
     stopping_ = true;
@@ -223,6 +222,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     }
     CO_RETURN_IF_ERROR(shipped);
     Flushed(*log, turn);
+    if (!turn.done) co_await FreeConfirmed(deps_, log);
     if (!turn.done || log->forgotten) co_return absl::OkStatus();
     turn.done = false;
     if (log->end->held) {
@@ -236,18 +236,15 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
   }
 
   asio::awaitable<absl::Status> Measure(std::shared_ptr<TrackedLog> log) {
-    auto look = [files = &real_.files, spool = log->job.spool]() -> absl::StatusOr<Sizes> {
-      SpoolReader reader(*files, spool, nullptr);
-      Sizes sizes;
-      ASSIGN_OR_RETURN(sizes.bytes[0], reader.Size(Stream::kStdout));
-      ASSIGN_OR_RETURN(sizes.bytes[1], reader.Size(Stream::kStderr));
-      return sizes;
+    auto look = [files = &real_.files, spool = log->job.spool] {
+      return LookAtSpool(*files, spool);
     };
-    auto sizes = co_await RunOn(real_.pool, std::move(look));
-    CO_RETURN_IF_ERROR(sizes.status());
+    auto seen = co_await RunOn(real_.pool, std::move(look));
+    CO_RETURN_IF_ERROR(seen.status());
+    NoteLook(*log, *seen, spool_pressed_);
     uint64_t backlog = 0;
     for (const Stream stream : log->job.streams) {
-      const uint64_t size = sizes->bytes[static_cast<size_t>(stream)];
+      const uint64_t size = seen->bytes[static_cast<size_t>(stream)];
       const uint64_t shipped = log->Shipped(stream);
       backlog += size > shipped ? size - shipped : 0;
     }
@@ -256,7 +253,10 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
   }
 
   bool FlushIsDue(const TrackedLog& log) const {
-    if (log.backlog == 0) return false;
+    for (const Stream stream : log.job.streams) {
+      if (log.RoomIsDue(stream)) return true;
+    }
+    if (log.backlog == 0 || log.needs_room) return log.backlog > 0;
     const bool copies = log.job.layout == Layout::kMetaflow && !real_.store.can_append();
     return log.backlog >= (copies ? GrowingFlushBytes(log) : log.flush_bytes) ||
            real_.clock.Boot() >= log.last_flush + log.flush_interval;
@@ -273,6 +273,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
   base::BootTime NextLook(TrackedLog& log, const ShipTurn& turn) {
     const base::BootTime now = real_.clock.Boot();
     if (turn.more || log.look_again || log.end) return now;
+    if (std::exchange(log.has_freed, false) && log.needs_room) return now + kRoomPoll;
     const base::BootTime poll = now + log.poll_interval;
     log.poll_interval = Grown(log.poll_interval, kPollMax);
     const base::BootTime flush = log.last_flush + log.flush_interval;
@@ -360,6 +361,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
   std::set<std::tuple<base::BootTime, int64_t, std::shared_ptr<TrackedLog>>> timetable_;
   int running_ = 0;
   bool stopping_ = false;
+  bool spool_pressed_ = false;
   ShipperStatus status_;
   base::TaskGroup group_;
 };
@@ -374,6 +376,7 @@ void LogShipper::NoteEnd(const base::TaskId& task, LogEnd end) {
 }
 void LogShipper::Release(const base::TaskId& task) { impl_->Release(task); }
 void LogShipper::Forget(const base::TaskId& task) { impl_->Forget(task); }
+void LogShipper::SetSpoolPressed(bool pressed) { impl_->SetSpoolPressed(pressed); }
 std::optional<StoredLog> LogShipper::Stored(const base::TaskId& task) const {
   return impl_->Stored(task);
 }

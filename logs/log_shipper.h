@@ -45,6 +45,11 @@ struct ShipJob {
   // Must be the same after a restart until the log is complete, else what was cut before is cut
   // anew: the core keeps the sealed values until then. Null: nothing is redacted.
   std::shared_ptr<const Redactor> redactor;
+  // overflow `block`: what the store has is freed once the spool holds half of `spool_bytes_max`
+  // (0: it has no bound of its own), or SetSpoolPressed said so. (What a supervisor that waits asks
+  // for is freed in any case.)
+  bool frees_stored = false;
+  uint64_t spool_bytes_max = 0;
   int64_t accepted_at_ms = 0;                // unix; dates lines whose arrival nobody noted
   std::vector<store::v1::LogRecord> resume;  // the journal's records of this generation, in order
 };
@@ -128,6 +133,10 @@ class LogShipper {
   void Release(const base::TaskId& task);
   // Forgets the task; what is in flight for it ends without a callback.
   void Forget(const base::TaskId& task);
+
+  // The spool as a whole needs room, or does not any more: jobs with `frees_stored` give back what
+  // the store has of them.
+  void SetSpoolPressed(bool pressed);
 
   // What the store has of a tracked task now.
   std::optional<StoredLog> Stored(const base::TaskId& task) const;

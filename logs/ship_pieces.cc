@@ -118,6 +118,11 @@ class PiecesTurn {
         CO_RETURN_IF_ERROR(journalled);
         co_return true;
       }
+      if (piece.last().freed) {
+        absl::Status passed = co_await PassFreed(piece.last().freed_to);
+        CO_RETURN_IF_ERROR(passed);
+        continue;
+      }
       if (!final_size_) co_return false;
       if (!piece.last().in_hole) {
         co_return absl::DataLossError(absl::StrCat(Name(), ": the spool ends at ",
@@ -224,21 +229,30 @@ class PiecesTurn {
     Hole gap{progress_.position, std::min(hole.to, *final_size_)};
     const bool grown = !progress_.gap.empty();
     if (grown) gap.from = progress_.gap.from;  // since it was passed: one gap takes all
-    store::v1::LogRecord record;
-    record.set_generation(log_.job.generation);
-    record.set_stream(std::string(StreamName(stream_)));
-    record.set_from(static_cast<int64_t>(gap.from));
-    record.set_to(static_cast<int64_t>(gap.to));
-    record.set_dropped(true);
     if (grown && !growing_) {
       // First: should the daemon die now, it comes here again.
       absl::Status removed = co_await RemovePiecesFrom(gap.from);
       CO_RETURN_IF_ERROR(removed);
     }
-    absl::Status journalled = co_await deps_.journal.Record(std::move(record));
+    absl::Status journalled =
+        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, gap));
     CO_RETURN_IF_ERROR(journalled);
     progress_.gap = gap;
     if (grown) progress_.GoTo(gap.from, std::nullopt);
+    co_return absl::OkStatus();
+  }
+
+  // The spool lacks what is before `to`, because the store had it.
+  asio::awaitable<absl::Status> PassFreed(uint64_t to) {
+    if (!progress_.anew) {  // the journal is older than the spool: it was restored
+      progress_.GoTo(to, std::nullopt);
+      co_return absl::OkStatus();
+    }
+    absl::Status journalled =
+        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, {0, to}));
+    CO_RETURN_IF_ERROR(journalled);
+    progress_.anew = false;
+    progress_.gap = {0, to};
     co_return absl::OkStatus();
   }
 
@@ -264,6 +278,7 @@ class PiecesTurn {
     progress_.GoTo(0, EmptyHash());
     progress_.gap = {};
     progress_.pieces = 0;
+    progress_.anew = true;
   }
 
   const LogShipper::Deps& deps_;

@@ -37,7 +37,11 @@ class PlainTurn {
   asio::awaitable<absl::StatusOr<bool>> Run(uint64_t budget) {
     for (;;) {
       if (log_.forgotten || AtEnd()) break;
-      if (turn_.stored_bytes >= budget) co_return true;
+      if (turn_.stored_bytes >= budget) {
+        absl::Status confirmed = co_await ConfirmForRoom();
+        CO_RETURN_IF_ERROR(confirmed);
+        co_return true;
+      }
       auto stepped = co_await Step();
       if (absl::IsOutOfRange(stepped.status())) StartAnew();
       CO_RETURN_IF_ERROR(stepped.status());
@@ -47,6 +51,8 @@ class PlainTurn {
         CO_RETURN_IF_ERROR(confirmed);
       }
     }
+    absl::Status confirmed = co_await ConfirmForRoom();
+    CO_RETURN_IF_ERROR(confirmed);
     co_return false;
   }
 
@@ -84,6 +90,11 @@ class PlainTurn {
     };
     auto slice = co_await RunOn(deps_.pool, std::move(read));
     CO_RETURN_IF_ERROR(slice.status());
+    if (slice->freed) {
+      absl::Status passed = co_await PassFreed(slice->freed_to);
+      CO_RETURN_IF_ERROR(passed);
+      co_return true;
+    }
     if (!final_size_ && !slice->hole.empty() && progress_.position >= slice->hole.from) {
       co_return false;
     }
@@ -119,17 +130,32 @@ class PlainTurn {
     } else {
       gap.from = progress_.gap.from;  // it has grown since it was passed: one gap takes all
     }
-    store::v1::LogRecord record;
-    record.set_generation(log_.job.generation);
-    record.set_stream(std::string(StreamName(stream_)));
-    record.set_from(static_cast<int64_t>(gap.from));
-    record.set_to(static_cast<int64_t>(gap.to));
-    record.set_dropped(true);
-    absl::Status journalled = co_await deps_.journal.Record(std::move(record));
+    absl::Status journalled =
+        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, gap));
     CO_RETURN_IF_ERROR(journalled);
     if (progress_.position != gap.from) progress_.GoTo(gap.from, std::nullopt);
     progress_.gap = gap;
     co_return absl::OkStatus();
+  }
+
+  // The spool lacks what is before `to`, because the store had it.
+  asio::awaitable<absl::Status> PassFreed(uint64_t to) {
+    if (!progress_.anew) {  // the journal is older than the spool: it was restored
+      progress_.GoTo(to, std::nullopt);
+      co_return absl::OkStatus();
+    }
+    absl::Status journalled =
+        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, {0, to}));
+    CO_RETURN_IF_ERROR(journalled);
+    progress_.anew = false;
+    progress_.gap = {0, to};
+    co_return absl::OkStatus();
+  }
+
+  // What is not confirmed cannot be freed.
+  asio::awaitable<absl::Status> ConfirmForRoom() {
+    if (!log_.RoomIsDue(stream_)) co_return absl::OkStatus();
+    co_return co_await Confirm();
   }
 
   asio::awaitable<absl::Status> Confirm() {
@@ -162,6 +188,7 @@ class PlainTurn {
   void StartAnew() {
     progress_.GoTo(0, EmptyHash());
     progress_.gap = {};
+    progress_.anew = true;
   }
 
   const LogShipper::Deps& deps_;
@@ -174,6 +201,16 @@ class PlainTurn {
 };
 
 }  // namespace
+
+store::v1::LogRecord GapRecord(int64_t generation, Stream stream, Hole gap) {
+  store::v1::LogRecord record;
+  record.set_generation(generation);
+  record.set_stream(std::string(StreamName(stream)));
+  record.set_from(static_cast<int64_t>(gap.from));
+  record.set_to(static_cast<int64_t>(gap.to));
+  record.set_dropped(true);
+  return record;
+}
 
 asio::awaitable<absl::Status> ShipPlain(const LogShipper::Deps& deps,
                                         std::shared_ptr<TrackedLog> log, uint64_t budget,

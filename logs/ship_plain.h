@@ -36,4 +36,7 @@ boost::asio::awaitable<absl::Status> ShipPlain(const LogShipper::Deps& deps,
                                                std::shared_ptr<TrackedLog> log, uint64_t budget,
                                                ShipTurn& turn);
 
+// The journal's word that `gap` of the stream is not stored.
+store::v1::LogRecord GapRecord(int64_t generation, Stream stream, Hole gap);
+
 }  // namespace boxkeeper::logs

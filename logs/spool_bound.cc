@@ -20,6 +20,7 @@ namespace {
 constexpr mode_t kStoredMode = 0400;  // of an index file whose log is stored
 constexpr uint64_t kBlockBytes = 512;
 constexpr uint64_t kRoomPercent = 95;
+constexpr uint64_t kPressedPercent = 80;
 
 struct Folder {
   std::string name;
@@ -62,12 +63,16 @@ absl::Status SetFull(const std::string& path, bool full) {
 SpoolBound::SpoolBound(std::shared_ptr<SpoolFolders> folders) : folders_(std::move(folders)) {}
 
 void SpoolBound::MarkStored(const std::string& name) {
-  // Fails where there is none (a task without output) or it is another user's: then it stays.
+  // Fails where it is another user's: then the spool stays.
   const std::string index = absl::StrCat(folders_->directory(), "/", name, "/index");
   std::error_code error;
   std::filesystem::permissions(
       index, std::filesystem::perms(kStoredMode),
       std::filesystem::perm_options::replace | std::filesystem::perm_options::nofollow, error);
+  if (error != std::errc::no_such_file_or_directory) return;
+  // No output; where there is a folder all the same, the outputs lie in it.
+  const base::UniqueFd made(
+      open(index.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kStoredMode));
 }
 
 absl::StatusOr<SpoolUsage> SpoolBound::Enforce(uint64_t max_bytes) {
@@ -96,6 +101,7 @@ absl::StatusOr<SpoolUsage> SpoolBound::Enforce(uint64_t max_bytes) {
   const std::string path = absl::StrCat(folders_->directory(), "/", base::kSpoolFullName);
   const bool was_full = access(path.c_str(), F_OK) == 0;
   usage.full = usage.bytes >= (was_full ? room : max_bytes);
+  usage.pressed = usage.bytes >= max_bytes / 100 * kPressedPercent;
   if (usage.full == was_full) return usage;
   absl::Status told = SetFull(path, usage.full);
   if (!told.ok()) return told;

@@ -33,6 +33,17 @@ absl::StatusOr<Hole> SpoolReader::ReadHole(Stream stream) {
   return Hole{record->from, record->to};
 }
 
+absl::StatusOr<uint64_t> SpoolReader::ReadFreed(Stream stream) {
+  const std::string path = absl::StrCat(spool_.path(stream), std::string(base::kFreedSuffix));
+  auto file = files_.Open(path, {});
+  if (absl::IsNotFound(file.status())) return uint64_t{0};
+  RETURN_IF_ERROR(file.status());
+  ASSIGN_OR_RETURN(const std::string bytes, (*file)->ReadAt(0, base::kFreedRecordBytes + 1));
+  const auto to = base::ParseFreedRecord(bytes);
+  if (!to) return absl::DataLossError(absl::StrCat(path, ": damaged record of what was freed"));
+  return *to;
+}
+
 absl::StatusOr<std::string> SpoolReader::ReadIndex(uint64_t first, size_t max_records) {
   auto file = files_.Open(spool_.index_path(), {});
   if (absl::IsNotFound(file.status())) return std::string();
@@ -67,6 +78,7 @@ absl::StatusOr<SpoolReader::Raw> SpoolReader::ReadRaw(Stream stream, uint64_t of
   raw.short_read = raw.data.size() < max_bytes;
   ASSIGN_OR_RETURN(raw.file_size, (*file)->Size());
   ASSIGN_OR_RETURN(raw.hole, ReadHole(stream));
+  ASSIGN_OR_RETURN(raw.freed_to, ReadFreed(stream));
   return raw;
 }
 
@@ -85,7 +97,9 @@ absl::StatusOr<SpoolSlice> SpoolReader::ReadAt(Stream stream, uint64_t offset, s
     begin = raw.hole.to;
     ASSIGN_OR_RETURN(raw, ReadRaw(stream, begin, offset - begin + max_bytes + context));
   }
-  SpoolSlice slice{.hole = raw.hole, .file_size = raw.file_size};
+  SpoolSlice slice{.freed_to = raw.freed_to, .hole = raw.hole, .file_size = raw.file_size};
+  slice.freed = offset < raw.freed_to;
+  if (slice.freed) return slice;
   slice.in_hole = raw.hole.from <= offset && offset < raw.hole.to;
   if (slice.in_hole) return slice;
   if (offset < raw.hole.from && begin + raw.data.size() > raw.hole.from) {

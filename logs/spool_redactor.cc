@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "logs/freed_spool.h"
 #include "logs/spool_reader.h"
 
 namespace boxkeeper::logs {
@@ -45,9 +46,10 @@ class Run {
   bool wrote_ = false;
 };
 
-absl::Status RedactStream(base::File& file, const Hole& hole, const Redactor& redactor) {
+// From `at` on.
+absl::Status RedactStream(base::File& file, uint64_t at, const Hole& hole,
+                          const Redactor& redactor) {
   Run run(file);
-  uint64_t at = 0;
   // What stands before `at`, as it was before anything was overwritten.
   std::string before;
   while (true) {
@@ -74,6 +76,22 @@ absl::Status RedactStream(base::File& file, const Hole& hole, const Redactor& re
   return run.wrote() ? file.Sync() : absl::OkStatus();
 }
 
+// Of what was freed before `freed_to` only the end is left, which nobody reads: all of it goes. But
+// last, because it shows where a value that reaches behind `freed_to` begins.
+absl::Status RedactFreedStream(base::File& file, uint64_t freed_to, const Hole& hole,
+                               const Redactor& redactor) {
+  uint64_t begin = PunchedTo(freed_to, redactor.context());
+  // A crash may have left it there.
+  if (begin > 0 && !file.PunchHole(0, begin).ok()) begin = 0;
+  RETURN_IF_ERROR(RedactStream(file, begin, hole, redactor));
+  for (uint64_t at = begin; at < freed_to;) {
+    const uint64_t size = std::min<uint64_t>(freed_to - at, kWindowBytes);
+    RETURN_IF_ERROR(file.WriteAt(at, std::string(size, '*')));
+    at += size;
+  }
+  return file.Sync();
+}
+
 }  // namespace
 
 absl::Status RedactSpool(base::FileSystem& files, const SpoolFiles& spool,
@@ -85,7 +103,9 @@ absl::Status RedactSpool(base::FileSystem& files, const SpoolFiles& spool,
     if (absl::IsNotFound(file.status())) continue;
     RETURN_IF_ERROR(file.status());
     ASSIGN_OR_RETURN(const Hole hole, reader.ReadHole(stream));
-    RETURN_IF_ERROR(RedactStream(**file, hole, redactor));
+    ASSIGN_OR_RETURN(const uint64_t freed_to, reader.ReadFreed(stream));
+    RETURN_IF_ERROR(freed_to > 0 ? RedactFreedStream(**file, freed_to, hole, redactor)
+                                 : RedactStream(**file, 0, hole, redactor));
   }
   return absl::OkStatus();
 }

@@ -78,9 +78,14 @@ asio::awaitable<absl::StatusOr<uint64_t>> StoredReader::TailPlain(LogSource sour
     co_return absl::FailedPreconditionError("the log's end is not known");
   }
   if (lines == 0) co_return *source.final_size;
+  const uint64_t end = *source.final_size;
+  co_return co_await FreedTailOffset(std::move(source), stream, end, TailFinder(lines));
+}
+
+asio::awaitable<absl::StatusOr<uint64_t>> StoredReader::FreedTailOffset(LogSource source,
+                                                                        Stream stream, uint64_t end,
+                                                                        TailFinder finder) {
   const Hole gap = source.stored.gap(stream);
-  TailFinder finder(lines);
-  uint64_t end = *source.final_size;
   while (end > 0) {
     if (gap.from < end && end <= gap.to) {
       end = gap.from;
@@ -103,7 +108,7 @@ asio::awaitable<absl::StatusOr<std::string>> StoredReader::ReadStored(const Stor
   if (stored.layout == Layout::kMetaflow || store_.can_append()) {
     co_return co_await store_.Read(PlainObjectName(stored.path, stream), place, max_bytes);
   }
-  auto listed = co_await Pieces(stored, stream);
+  auto listed = co_await Pieces(stored, stream, place);
   CO_RETURN_IF_ERROR(listed.status());
   const std::vector<uint64_t>& begins = **listed;
   // The last piece that begins at or before `place`.
@@ -132,19 +137,22 @@ asio::awaitable<absl::StatusOr<std::string>> StoredReader::ReadStored(const Stor
 }
 
 asio::awaitable<absl::StatusOr<StoredReader::PieceBegins>> StoredReader::Pieces(
-    const StoredLog& stored, Stream stream) {
-  const std::string log = LogName(stored, stream);
-  for (const auto& [known, begins] : piece_lists_) {
-    if (known == log) co_return begins;
+    const StoredLog& stored, Stream stream, uint64_t place) {
+  // One that was listed while the log grew may lack its end.
+  const std::string log = LogName(stored, stream) + (stored.complete ? "" : " growing");
+  const auto known = std::find_if(piece_lists_.begin(), piece_lists_.end(),
+                                  [&log](const auto& list) { return list.first == log; });
+  if (known != piece_lists_.end()) {
+    // While the log grows, new pieces come behind those that are known.
+    const std::vector<uint64_t>& begins = *known->second;
+    if (stored.complete || (!begins.empty() && place < begins.back())) co_return known->second;
   }
   auto listed = co_await ListPieces(store_, stored.path, stream);
   CO_RETURN_IF_ERROR(listed.status());
   auto begins = std::make_shared<const std::vector<uint64_t>>(*std::move(listed));
-  // Of a complete log it changes no more.
-  if (stored.complete) {
-    piece_lists_.emplace_front(log, begins);
-    if (piece_lists_.size() > kMaxPieceLists) piece_lists_.pop_back();
-  }
+  piece_lists_.remove_if([&log](const auto& list) { return list.first == log; });
+  piece_lists_.emplace_front(log, begins);
+  if (piece_lists_.size() > kMaxPieceLists) piece_lists_.pop_back();
   co_return begins;
 }
 

@@ -15,6 +15,7 @@
 #include "logs/object_store.h"
 #include "logs/spool_files.h"
 #include "logs/stored_log.h"
+#include "logs/tail_finder.h"
 
 namespace boxkeeper::logs {
 
@@ -28,6 +29,9 @@ class StoredReader {
                                                         uint64_t offset, size_t max_bytes);
   boost::asio::awaitable<absl::StatusOr<uint64_t>> TailOffset(LogSource source, Stream stream,
                                                               uint64_t lines);
+  // Of a log whose spool has nothing before `end`: goes on with a search for the last lines there.
+  boost::asio::awaitable<absl::StatusOr<uint64_t>> FreedTailOffset(LogSource source, Stream stream,
+                                                                   uint64_t end, TailFinder finder);
 
  private:
   // A place between two records of an airflow log, and what the stream's text is up to there.
@@ -52,8 +56,9 @@ class StoredReader {
   boost::asio::awaitable<absl::StatusOr<std::string>> ReadStored(const StoredLog& stored,
                                                                  Stream stream, uint64_t place,
                                                                  size_t max_bytes);
-  boost::asio::awaitable<absl::StatusOr<PieceBegins>> Pieces(const StoredLog& stored,
-                                                             Stream stream);
+  // Where the pieces begin; of a growing log at least those up to the one that has `place`.
+  boost::asio::awaitable<absl::StatusOr<PieceBegins>> Pieces(const StoredLog& stored, Stream stream,
+                                                             uint64_t place);
   boost::asio::awaitable<absl::StatusOr<LogChunk>> ReadPlain(LogSource source, Stream stream,
                                                              uint64_t offset, size_t max_bytes);
   boost::asio::awaitable<absl::StatusOr<LogChunk>> ReadAirflow(LogSource source, Stream stream,
@@ -67,7 +72,7 @@ class StoredReader {
 
   ObjectStore& store_;
   std::list<Place> places_;  // newest first, at most kMaxPlaces
-  // Of complete logs, by name; newest first.
+  // By log; newest first.
   std::list<std::pair<std::string, PieceBegins>> piece_lists_;
 };
 

@@ -62,6 +62,16 @@ bool TrackedLog::Wants(Stream stream) const {
   return std::find(job.streams.begin(), job.streams.end(), stream) != job.streams.end();
 }
 
+uint64_t TrackedLog::Stored(Stream stream) const {
+  if (job.layout == Layout::kAirflow) return Confirmed(stream);
+  return plain_of(stream).position;
+}
+
+uint64_t TrackedLog::Confirmed(Stream stream) const {
+  if (job.layout == Layout::kAirflow) return 0;
+  return plain_of(stream).confirmed;
+}
+
 uint64_t TrackedLog::Shipped(Stream stream) const {
   if (job.layout != Layout::kAirflow) return plain_of(stream).position;
   const store::v1::LogCursor& cursor = airflow->cursor;

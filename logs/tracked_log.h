@@ -25,7 +25,9 @@ struct PendingCut {
 
 // plain and metaflow layout, one stream.
 struct PlainProgress {
-  uint64_t position = 0;   // stream bytes given to the store
+  uint64_t position = 0;  // stream bytes given to the store
+  // The stored object was cut or removed by somebody: what was freed is lost.
+  bool anew = false;
   uint64_t confirmed = 0;  // of these, durable and journalled; equal where the store cannot append
   Hole gap;                // journalled; what is before it is confirmed
   StoredHash hash = EmptyHash();            // up to `position`
@@ -56,6 +58,13 @@ struct TrackedLog {
 
   std::array<PlainProgress, 2> plain;
   std::unique_ptr<AirflowProgress> airflow;  // null with the plain layout: it is large
+  // Its spool (ship_room.h):
+  std::array<uint64_t, 2> freed{};  // from the begin of each stream on, as of the last look
+  bool needs_room = false;          // its supervisor waits, or will soon
+  // > 0: what is stored is to be freed once it is so much.
+  uint64_t room_step = 0;
+  bool has_freed = false;    // in this visit
+  bool cannot_free = false;  // the file system cannot
   bool exit_record_stored = false;
   bool spool_redacted = false;
 
@@ -78,6 +87,16 @@ struct TrackedLog {
   PlainProgress& plain_of(Stream stream) { return plain[static_cast<size_t>(stream)]; }
   const PlainProgress& plain_of(Stream stream) const { return plain[static_cast<size_t>(stream)]; }
   bool Wants(Stream stream) const;
+  // So much of the stream has been stored since it was freed that it is worth confirming and
+  // freeing.
+  bool RoomIsDue(Stream stream) const {
+    return room_step > 0 && !cannot_free &&
+           Stored(stream) >= freed[static_cast<size_t>(stream)] + room_step;
+  }
+  // The store has been given these bytes of the stream, counted from its begin, ...
+  uint64_t Stored(Stream stream) const;
+  // ... and has these durably, which the journal knows.
+  uint64_t Confirmed(Stream stream) const;
   // Spool bytes of the stream that have gone to the store, or been looked at.
   uint64_t Shipped(Stream stream) const;
 };

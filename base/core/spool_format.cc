@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::string_view kDropMagic("BKDROP1\0", 8);
 constexpr size_t kDropCrcOffset = 32;
+constexpr std::string_view kFreedMagic("BKFREE1\0", 8);
+constexpr size_t kFreedCrcOffset = 16;
 
 }  // namespace
 
@@ -44,6 +46,22 @@ std::optional<DropRecord> ParseDropRecord(std::string_view bytes) {
     return std::nullopt;
   }
   return DropRecord{.from = LittleAt<uint64_t>(bytes, 8), .to = LittleAt<uint64_t>(bytes, 16)};
+}
+
+std::string EncodeFreedRecord(uint64_t to) {
+  std::string out(kFreedMagic);
+  AppendLittle(out, to);
+  AppendLittle(out, Crc32c(out));
+  AppendLittle<uint32_t>(out, 0);
+  return out;
+}
+
+std::optional<uint64_t> ParseFreedRecord(std::string_view bytes) {
+  if (bytes.size() != kFreedRecordBytes || !bytes.starts_with(kFreedMagic)) return std::nullopt;
+  if (LittleAt<uint32_t>(bytes, kFreedCrcOffset) != Crc32c(bytes.substr(0, kFreedCrcOffset))) {
+    return std::nullopt;
+  }
+  return LittleAt<uint64_t>(bytes, 8);
 }
 
 }  // namespace boxkeeper::base

@@ -12,6 +12,13 @@
 //                        into place before the hole is punched; `to` only grows, `from` stays.
 //                        A reader reads data first and the drop record after it, and discards
 //                        what lies in the hole.
+//   <stdout>.freed,      FreedRecord, 24 bytes, present once the daemon has given back what the log
+//   <stderr>.freed       store has: [0, to) of the stream is to be read there. Nothing was dropped.
+//                        Synced and renamed into place before the file is punched, so a reader does
+//                        as with the drop record; `to` only grows. Some bytes before `to` may stay.
+//   waiting              there while the supervisor does not read because the task's limit is
+//                        reached or the disk is full (OverflowPolicy::kBlock): asks the daemon to
+//                        give back what it can.
 //
 // Above the tasks' folders, in the spool directory itself:
 //
@@ -56,9 +63,18 @@ struct DropRecord {
 inline constexpr size_t kDropRecordBytes = 40;
 inline constexpr std::string_view kDropSuffix = ".drop";
 inline constexpr char kSpoolFullName[] = ".full";
+inline constexpr char kSpoolWaitingName[] = "waiting";
 
 std::string EncodeDropRecord(const DropRecord& record);
 // Nothing when `bytes` is damaged.
 std::optional<DropRecord> ParseDropRecord(std::string_view bytes);
+
+// Layout: magic "BKFREE1\0", to u64, crc32c u32 of all before, zero u32. [0, to) is freed.
+inline constexpr size_t kFreedRecordBytes = 24;
+inline constexpr std::string_view kFreedSuffix = ".freed";
+
+std::string EncodeFreedRecord(uint64_t to);
+// Nothing when `bytes` is damaged.
+std::optional<uint64_t> ParseFreedRecord(std::string_view bytes);
 
 }  // namespace boxkeeper::base

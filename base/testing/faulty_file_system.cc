@@ -125,6 +125,17 @@ class FaultyFile final : public File {
     return absl::OkStatus();
   }
 
+  // Everything in the range reads as zeros; what is used is not less by it.
+  absl::Status PunchHole(uint64_t from, uint64_t size) override {
+    std::lock_guard lock(state_->mutex);
+    RETURN_IF_ERROR(Begin(FileOperation::kPunch, true));
+    RETURN_IF_ERROR(CheckWritable());
+    const uint64_t end = std::min<uint64_t>(from + size, inode_->content.size());
+    if (from >= end) return absl::OkStatus();
+    Record(Change{.truncate = false, .offset = from, .data = std::string(end - from, '\0')});
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<uint64_t> Size() override {
     std::lock_guard lock(state_->mutex);
     RETURN_IF_ERROR(Begin(FileOperation::kRead, false));

@@ -12,7 +12,17 @@
 
 namespace boxkeeper::base {
 
-enum class FileOperation { kOpen, kRead, kWrite, kTruncate, kSync, kRename, kRemove, kSyncDir };
+enum class FileOperation {
+  kOpen,
+  kRead,
+  kWrite,
+  kTruncate,
+  kPunch,
+  kSync,
+  kRename,
+  kRemove,
+  kSyncDir
+};
 
 // Starts with the directory "/" and no limit. Thread-safe. Files opened from it may outlive it or a
 // Crash: each of their calls then fails with kDataLoss.
@@ -49,7 +59,7 @@ class FaultyFileSystem final : public FileSystem {
   // Asked before each operation; an error is returned instead of doing it (a write does nothing, a
   // sync keeps its writes unsynced). Null: no faults.
   void SetFault(std::function<absl::Status(FileOperation, const std::string& path)> fault);
-  // After `n` more operations that change something (write, truncate, sync, rename, remove,
+  // After `n` more operations that change something (write, truncate, punch, sync, rename, remove,
   // creating open, SyncDir) every operation fails with kDataLoss until Crash. For "crash at each
   // step" loops.
   void StopAfter(uint64_t n);

@@ -25,6 +25,8 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kSpoolLookInterval{2};
+// Commands may wait.
+constexpr std::chrono::milliseconds kPressedLookInterval{250};
 constexpr int kSpoolLookPart = 20;
 
 // Size of a file now; 0 if there is none.
@@ -111,6 +113,7 @@ awaitable<void> LogAdapter::LookAtSpool() {
       base::LogWarning("the spool is full", {{"bytes", usage->bytes}, {"max_bytes", max_bytes}});
     }
     usage_ = *usage;
+    shipper_.SetSpoolPressed(usage->pressed);
     deps_.metrics.spool_bytes = usage->bytes;
     deps_.metrics.spool_full = usage->full;
     deps_.metrics.spools_dropped += usage->dropped;
@@ -119,8 +122,9 @@ awaitable<void> LogAdapter::LookAtSpool() {
   }
   const base::BootTime now = deps_.clock.Boot();
   // A large spool takes long to look at: no more than a small part of one thread.
-  LookAtSpoolAt(
-      now + std::max<base::BootTime::duration>(kSpoolLookInterval, (now - begin) * kSpoolLookPart));
+  const base::BootTime::duration interval =
+      usage_.pressed ? kPressedLookInterval : kSpoolLookInterval;
+  LookAtSpoolAt(now + std::max(interval, (now - begin) * kSpoolLookPart));
 }
 
 std::string LogAdapter::SpoolWarning() const {
@@ -231,6 +235,8 @@ void LogAdapter::Track(LogTask task) {
   job.path = LogPath(task);
   job.streams = StreamsOf(task.spec);
   job.redactor = RedactorOf(task);
+  job.frees_stored = options_.overflow == provider::v1::SpoolPaths::BLOCK;
+  job.spool_bytes_max = static_cast<uint64_t>(options_.max_bytes_per_task);
   job.accepted_at_ms = task.accepted_at_ms;
   job.resume = std::move(task.records);
   shipper_.Track(std::move(job));
