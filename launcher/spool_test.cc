@@ -1,5 +1,6 @@
 #include "launcher/spool.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -139,6 +140,43 @@ TEST_F(SpoolTest, AFullSpoolDirectoryStopsReadingUntilThereIsRoom) {
   std::filesystem::remove(path_ + "/.full");
   EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
   EXPECT_EQ(Content(spec_.stdout_path), "ab");
+}
+
+// What the daemon punches out is room again, however long the stream is.
+TEST_F(SpoolTest, WhatIsFreedIsReadOnInto) {
+  std::filesystem::create_directory(path_ + "/folder");
+  spec_.stdout_path = path_ + "/folder/out";
+  spec_.stderr_path = path_ + "/folder/err";
+  spec_.index_path = path_ + "/folder/index";
+  spec_.overflow = OverflowPolicy::kBlock;
+  spec_.log_bytes_max = 256 * 1024;
+  const std::string waiting = path_ + "/folder/" + base::kSpoolWaitingName;
+  Open();
+  const std::string block(64 * 1024, 'x');
+  const auto fill = [&] {
+    for (int blocks = 0;; ++blocks) {
+      if (spool_.WaitingBytes(0) == 0) Write(0, block);
+      if (spool_.Pump(0) == Spool::PumpResult::kStalled) return blocks;
+    }
+  };
+  EXPECT_EQ(fill(), 4);
+  EXPECT_EQ(spool_.stall_reason(), "the log limit is reached");
+  EXPECT_TRUE(std::filesystem::exists(waiting));
+  for (int round = 1; round < 20; ++round) {
+    const auto freed = static_cast<off_t>(spool_.bytes(0) - 64 * 1024);
+    const base::UniqueFd file(open(spec_.stdout_path.c_str(), O_WRONLY));
+    if (fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, freed) != 0) {
+      GTEST_SKIP() << "this file system cannot punch";
+    }
+    EXPECT_EQ(spool_.Pump(0), Spool::PumpResult::kMoved);
+    EXPECT_FALSE(std::filesystem::exists(waiting));
+    EXPECT_EQ(fill(), 2);
+    EXPECT_TRUE(std::filesystem::exists(waiting));
+  }
+  EXPECT_EQ(spool_.dropped_bytes(0), 0u);
+  const std::string bytes = Content(spec_.stdout_path);
+  EXPECT_EQ(bytes.size(), spool_.bytes(0));
+  EXPECT_EQ(bytes.substr(bytes.size() - 256 * 1024), std::string(256 * 1024, 'x'));
 }
 
 TEST_F(SpoolTest, AFullSpoolDirectoryKeepsACommandWithinWhatItHad) {

@@ -83,6 +83,24 @@ TEST_F(SpoolBoundTest, WhatIsNotStoredStaysAndWritersAreToldUntilThereIsRoom) {
   EXPECT_FALSE(ToldFull());
 }
 
+TEST_F(SpoolBoundTest, ASilentTaskWithStoredOutputsCanGoToo) {
+  std::filesystem::create_directory(directory_ + "/a");
+  std::ofstream(directory_ + "/a/outputs") << std::string(2 * kMiB, 'x');
+  bound_->MarkStored("a");
+  bound_->MarkStored("absent");
+  EXPECT_FALSE(Exists("absent"));
+  EXPECT_EQ(Enforce(kMiB).dropped, 1u);
+  EXPECT_FALSE(Exists("a"));
+}
+
+TEST_F(SpoolBoundTest, IsPressedBeforeItIsFull) {
+  Spool("a", kMiB, 0);
+  EXPECT_FALSE(Enforce(2 * kMiB).pressed);
+  const SpoolUsage usage = Enforce(kMiB * 5 / 4);
+  EXPECT_TRUE(usage.pressed);
+  EXPECT_FALSE(usage.full);
+}
+
 TEST_F(SpoolBoundTest, ARecycledFolderIsNoStoredOne) {
   Spool("a", kMiB, 0);
   bound_->MarkStored("a");
