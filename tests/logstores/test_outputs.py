@@ -68,6 +68,9 @@ def test_outputs_from_the_spool_and_from_the_store(kind, tmp_path):
         # Nothing but the spool can have them.
         assert _sums(_fetched(daemon, ids[0], tmp_path / "spool")) == sums
         store.start()
+        # Usually while the large one is on its way.
+        until(lambda: store.names(f"_boxkeeper/{ids[0]}/outputs/00000000-"), "the first file is stored")
+        client = daemon.restart().client
         for number, task_id in enumerate(ids):
             assert client.wait(task_id, LOG_COMPLETE, seconds=120).log.complete
             stored = [store.get(name) for name in store.names(f"_boxkeeper/{task_id}/outputs/0")]
