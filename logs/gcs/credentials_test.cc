@@ -78,8 +78,7 @@ TEST_F(CredentialsTest, TheAssertionIsOneThatGoogleTakes) {
   ASSERT_TRUE(credentials.ok()) << credentials.status();
   const auto assertion = SignedAssertion(*credentials, absl::FromUnixSeconds(1'700'000'000));
   ASSERT_TRUE(assertion.ok()) << assertion.status();
-  const std::vector<std::string> parts =
-      absl::StrSplit(absl::string_view(assertion->view().data(), assertion->size()), '.');
+  const std::vector<std::string> parts = absl::StrSplit(std::string(assertion->view()), '.');
   ASSERT_EQ(parts.size(), 3u);
   EXPECT_EQ(*base::Base64Decode(parts[0]), R"({"alg":"RS256","typ":"JWT","kid":"key-1"})");
   EXPECT_EQ(*base::Base64Decode(parts[1]),

@@ -9,7 +9,7 @@ import pytest
 from tests.harness.client import end, spec
 from tests.harness.daemon import Daemon
 from tests.harness.stubs import executor_pb2
-from tests.harness.waiting import SLOWNESS, until
+from tests.harness.waiting import until
 
 LOG_COMPLETE = executor_pb2.WaitTaskRequest.LOG_COMPLETE
 LIMIT = 16 << 20
