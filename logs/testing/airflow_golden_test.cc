@@ -14,6 +14,10 @@
 #include "logs/testing/airflow_reader.h"
 
 namespace boxkeeper::logs {
+
+// For what GoogleTest says of a failure.
+void PrintTo(const AirflowCase& made, std::ostream* out) { *out << made.name; }
+
 namespace {
 
 namespace json = boost::json;
