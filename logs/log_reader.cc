@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "logs/freed_pieces.h"
 #include "logs/run_on.h"
 #include "logs/spool_reader.h"
 #include "logs/stored_reader.h"
@@ -98,7 +99,8 @@ absl::StatusOr<TailSearch> FindTail(base::FileSystem& files, const LogSource& so
 
 class LogReader::Impl {
  public:
-  explicit Impl(Deps d) : deps(std::move(d)), stored(deps.store) {}
+  explicit Impl(Deps d)
+      : deps(std::move(d)), stored(deps.store), pieces(deps.files, deps.store, deps.pool) {}
 
   // The spool goes on at `freed_to`; what is before it is in the store, with the same offsets.
   asio::awaitable<absl::StatusOr<LogChunk>> ReadFreed(LogSource source, Stream stream,
@@ -106,8 +108,16 @@ class LogReader::Impl {
                                                       uint64_t freed_to) {
     max_bytes = std::min<uint64_t>(max_bytes, freed_to - offset);
     const std::optional<uint64_t> final_size = source.final_size;
-    auto chunk = co_await stored.Read(std::move(source), stream, offset, max_bytes);
-    CO_RETURN_IF_ERROR(chunk.status());
+    absl::StatusOr<LogChunk> chunk = LogChunk{.offset = offset};
+    if (source.stored.layout == Layout::kAirflow) {
+      for (uint64_t at = offset; chunk->data.empty() && at < freed_to; at = chunk->next()) {
+        chunk = co_await pieces.Read(source.spool, source.stored, stream, at, max_bytes);
+        CO_RETURN_IF_ERROR(chunk.status());
+      }
+    } else {
+      chunk = co_await stored.Read(std::move(source), stream, offset, max_bytes);
+      CO_RETURN_IF_ERROR(chunk.status());
+    }
     if (chunk->next() == offset) {
       co_return absl::DataLossError(
           absl::StrCat("the log store lacks ", std::string(StreamName(stream)), " at ", offset));
@@ -118,6 +128,7 @@ class LogReader::Impl {
 
   Deps deps;
   StoredReader stored;
+  FreedPieces pieces;
 };
 
 LogReader::LogReader(Deps deps) : impl_(std::make_shared<Impl>(std::move(deps))) {}
@@ -158,6 +169,10 @@ asio::awaitable<absl::StatusOr<uint64_t>> LogReader::TailOffset(LogSource source
     };
     auto search = co_await RunOn(impl->deps.pool, std::move(work));
     if (search.ok() && search->found) co_return *search->found;
+    if (search.ok() && source.stored.layout == Layout::kAirflow) {
+      co_return co_await impl->pieces.TailOffset(source.spool, source.stored, stream, search->at,
+                                                 std::move(search->finder));
+    }
     if (search.ok()) {
       co_return co_await impl->stored.FreedTailOffset(std::move(source), stream, search->at,
                                                       std::move(search->finder));

@@ -11,21 +11,13 @@
 
 #include "absl/status/statusor.h"
 #include "base/file_system.h"
+#include "logs/log_chunk.h"
 #include "logs/object_store.h"
 #include "logs/redactor.h"
 #include "logs/spool_files.h"
 #include "logs/stored_log.h"
 
 namespace boxkeeper::logs {
-
-struct LogChunk {
-  uint64_t offset = 0;    // of data[0], or of the first dropped byte
-  std::string data = {};  // byte-exact but for redacted values
-  uint64_t dropped_bytes =
-      0;  // > 0: that many bytes at `offset` are gone; `data` is empty; go on behind them
-  bool end = false;  // nothing comes after this chunk, ever
-  uint64_t next() const { return offset + data.size() + dropped_bytes; }
-};
 
 // What to read. Cheap to copy.
 struct LogSource {
@@ -64,8 +56,9 @@ class LogReader {
   // Empty, without dropped bytes and not `end`: nothing yet. An offset behind the last byte gives
   // the same, or `end` when final_size is known. With a redactor bytes that may begin a secret
   // value are held back until more has come. In the `airflow` layout the store's copy is the
-  // records' text, whose offsets may differ from the stream's. kNotFound: neither spool nor store
-  // has the log.
+  // records' text, whose offsets may differ from the stream's once the spool is gone (what was
+  // freed of a spool that is there has the stream's: freed_pieces.h). kNotFound: neither spool nor
+  // store has the log.
   boost::asio::awaitable<absl::StatusOr<LogChunk>> Read(LogSource source, Stream stream,
                                                         uint64_t offset, size_t max_bytes);
 

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/log_path.h"
+#include "logs/piece_map.h"
 #include "logs/run_on.h"
 
 namespace boxkeeper::logs {
@@ -135,6 +136,7 @@ class AirflowTurn {
     store::v1::LogRecord record = progress_.cut->record;
     record.set_confirmed(true);
     record.clear_hash_state_from();
+    co_await NoteEnds(record);
     absl::Status journalled = co_await deps_.journal.Record(record);
     CO_RETURN_IF_ERROR(journalled);
     base::Failpoint("piece.confirmed");
@@ -149,6 +151,19 @@ class AirflowTurn {
     ++progress_.piece;
     progress_.cut.reset();
     co_return absl::OkStatus();
+  }
+
+  // Before the confirmation, so that the map lacks none; for what is freed of the spool.
+  asio::awaitable<void> NoteEnds(const store::v1::LogRecord& record) {
+    const std::array<uint64_t, 2> ends{static_cast<uint64_t>(record.cursor_to().stdout_line()),
+                                       static_cast<uint64_t>(record.cursor_to().stderr_line())};
+    auto note = [files = &deps_.files, spool = log_.job.spool, piece = record.piece(), ends,
+                 create = log_.job.frees_stored] {
+      return NotePiece(*files, spool, piece, ends, create);
+    };
+    const absl::Status noted = co_await RunOn(deps_.pool, std::move(note));
+    // Without it the spool stays whole, which is no reason not to store.
+    log_.cannot_free = log_.cannot_free || !noted.ok();
   }
 
   const LogShipper::Deps& deps_;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "logs/freed_spool.h"
+#include "logs/piece_map.h"
 #include "logs/run_on.h"
 #include "logs/spool_reader.h"
 
@@ -66,6 +67,20 @@ void NoteLook(TrackedLog& log, const SpoolLook& look, bool pressed) {
 }
 
 asio::awaitable<void> FreeConfirmed(const LogShipper::Deps& deps, std::shared_ptr<TrackedLog> log) {
+  const bool due = std::any_of(log->job.streams.begin(), log->job.streams.end(),
+                               [&log](Stream stream) { return log->RoomIsDue(stream); });
+  if (due && log->airflow) {
+    auto sync = [files = &deps.files, spool = log->job.spool, pieces = log->airflow->piece] {
+      return SyncPieceMap(*files, spool, pieces);
+    };
+    const absl::Status synced = co_await RunOn(deps.pool, std::move(sync));
+    if (!synced.ok()) {
+      // It began when nothing was to be freed.
+      log->cannot_free = absl::IsNotFound(synced) || absl::IsFailedPrecondition(synced);
+      Warn(*log, synced);
+      co_return;
+    }
+  }
   for (const Stream stream : log->job.streams) {
     uint64_t& freed = log->freed[static_cast<size_t>(stream)];
     const uint64_t to = log->Confirmed(stream);

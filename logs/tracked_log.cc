@@ -68,8 +68,10 @@ uint64_t TrackedLog::Stored(Stream stream) const {
 }
 
 uint64_t TrackedLog::Confirmed(Stream stream) const {
-  if (job.layout == Layout::kAirflow) return 0;
-  return plain_of(stream).confirmed;
+  if (job.layout != Layout::kAirflow) return plain_of(stream).confirmed;
+  const store::v1::LogCursor& cursor = airflow->cursor;
+  return static_cast<uint64_t>(stream == Stream::kStdout ? cursor.stdout_line()
+                                                         : cursor.stderr_line());
 }
 
 uint64_t TrackedLog::Shipped(Stream stream) const {
