@@ -18,7 +18,7 @@ namespace boxkeeper::logs {
 // in units of their own or take zeros that a command wrote for a hole, and a crash between
 // confirmation and punch would leave readers to guess. Not journalled either: it is true of the
 // spool's files only, and goes with them. After a crash between the two steps the space is given
-// back by the next call, which punches from the begin.
+// back by another call, which punches from the begin: a daemon makes one when it first looks.
 //
 // Blocking: on the pool. kUnimplemented: the file system cannot punch (what was announced stays so,
 // which is no harm: the store has it).

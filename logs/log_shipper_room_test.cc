@@ -308,6 +308,28 @@ TEST_P(RoomTest, OnlyWhatIsNeededIsFreed) {
   ExpectReadable(task, daemon, /*ended=*/false);
 }
 
+// The daemon dies after the announcement, and the command waits for room: nothing new will come.
+TEST_P(RoomTest, WhatWasAnnouncedIsPunchedByTheNextDaemon) {
+  Task task(GetParam().store);
+  const auto content = [&task] {
+    return *task.world.spool_files.Content(task.world.writer.spool().stdout_path());
+  };
+  for (int phase = 0; phase < 3; ++phase) task.Print(phase);
+  task.world.spool_files.SetContent(absl::StrCat("/spool/t/", base::kSpoolWaitingName), "");
+  for (const bool dies : {true, false}) {
+    task.world.spool_files.SetFault([dies](FileOperation operation, const std::string&) {
+      const bool fails = dies && operation == FileOperation::kPunch;
+      return fails ? absl::DataLossError("dead") : absl::OkStatus();
+    });
+    ShippingDaemon daemon(task.world);
+    daemon.shipper().Track(Job(task));
+    daemon.clock().Advance(seconds(40));
+    EXPECT_EQ(task.Freed(), task.out.size());
+    EXPECT_EQ(content().substr(0, 4096) == std::string(4096, '\0'), !dies);
+    ExpectReadable(task, daemon, /*ended=*/false);
+  }
+}
+
 TEST_P(RoomTest, APressedSpoolIsFreedToo) {
   Task task(GetParam().store);
   ShippingDaemon daemon(task.world);

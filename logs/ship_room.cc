@@ -83,13 +83,16 @@ asio::awaitable<void> FreeConfirmed(const LogShipper::Deps& deps, std::shared_pt
   }
   for (const Stream stream : log->job.streams) {
     uint64_t& freed = log->freed[static_cast<size_t>(stream)];
-    const uint64_t to = log->Confirmed(stream);
-    if (!log->RoomIsDue(stream) || to < freed + log->room_step) continue;
+    bool& punched = log->punched[static_cast<size_t>(stream)];
+    const uint64_t to = std::max(log->Confirmed(stream), freed);
+    const bool more = to >= freed + log->room_step;
+    if (!log->RoomIsDue(stream) || (punched && !more)) continue;
     const uint64_t keep = log->job.redactor ? log->job.redactor->context() : 0;
     auto free = [files = &deps.files, spool = log->job.spool, stream, to, keep] {
       return FreeStored(*files, spool, stream, to, keep);
     };
     const absl::Status done = co_await RunOn(deps.pool, std::move(free));
+    punched = done.ok();
     if (done.ok()) {
       freed = to;
       log->has_freed = true;

@@ -63,6 +63,8 @@ struct TrackedLog {
   bool needs_room = false;          // its supervisor waits, or will soon
   // > 0: what is stored is to be freed once it is so much.
   uint64_t room_step = 0;
+  // What was announced as freed may not have been punched, if a daemon died in between.
+  std::array<bool, 2> punched{};
   bool has_freed = false;    // in this visit
   bool cannot_free = false;  // the file system cannot
   bool exit_record_stored = false;
@@ -90,8 +92,9 @@ struct TrackedLog {
   // So much of the stream has been stored since it was freed that it is worth confirming and
   // freeing.
   bool RoomIsDue(Stream stream) const {
-    return room_step > 0 && !cannot_free &&
-           Stored(stream) >= freed[static_cast<size_t>(stream)] + room_step;
+    if (room_step == 0 || cannot_free) return false;
+    const auto i = static_cast<size_t>(stream);
+    return (freed[i] > 0 && !punched[i]) || Stored(stream) >= freed[i] + room_step;
   }
   // The store has been given these bytes of the stream, counted from its begin, ...
   uint64_t Stored(Stream stream) const;
