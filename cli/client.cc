@@ -240,6 +240,31 @@ absl::Status Client::ReadLog(const v1::ReadLogRequest& request,
       on_message);
 }
 
+absl::StatusOr<v1::PutBlobResponse> Client::PutBlob(
+    const v1::PutBlobRequest& first, const std::function<absl::StatusOr<std::string>()>& next) {
+  Impl::Call call(*impl_, std::nullopt);
+  v1::PutBlobResponse response;
+  auto writer = impl_->executor->PutBlob(call.context(), &response);
+  // False: the daemon has answered, or the connection is gone; Finish says which.
+  bool wanted = writer->Write(first);
+  while (wanted) {
+    auto piece = next();
+    if (!piece.ok()) {
+      call.context()->TryCancel();
+      (void)writer->Finish();  // cancelled by ourselves
+      return piece.status();
+    }
+    if (piece->empty()) break;
+    v1::PutBlobRequest request;
+    request.set_data(*std::move(piece));
+    wanted = writer->Write(request);
+  }
+  if (wanted) writer->WritesDone();
+  absl::Status status = impl_->ToStatus(writer->Finish());
+  if (!status.ok()) return status;
+  return response;
+}
+
 absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(
     const v1::ListArtifactsRequest& request) {
   return impl_->Unary(*impl_->executor, &v1::Executor::Stub::ListArtifacts, request);

@@ -46,6 +46,11 @@ class Client {
   absl::StatusOr<v1::ReloadResponse> Reload();
   absl::StatusOr<v1::AbandonTaskResponse> AbandonTask(const v1::AbandonTaskRequest& request);
 
+  // Sends `first`, then what `next` gives until it gives an empty piece, or the daemon has
+  // answered.
+  absl::StatusOr<v1::PutBlobResponse> PutBlob(
+      const v1::PutBlobRequest& first, const std::function<absl::StatusOr<std::string>()>& next);
+
   absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(const v1::ListArtifactsRequest& request);
 
   // Streams: call back for each message on the calling thread until the stream ends (its status is

@@ -36,6 +36,13 @@ absl::StatusOr<std::string> ReadLocalFile(const std::string& path, size_t max_by
   return content;
 }
 
+absl::StatusOr<int64_t> LocalFileSize(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return CannotRead(path, std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) return CannotRead(path, "is a directory");
+  return info.st_size;
+}
+
 absl::StatusOr<uint32_t> LocalFileMode(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return CannotRead(path, std::strerror(errno));

@@ -12,6 +12,9 @@ namespace boxkeeper::cli {
 // `max_bytes` (a task's files must fit a submission of 1 MiB).
 absl::StatusOr<std::string> ReadLocalFile(const std::string& path, size_t max_bytes = 8 << 20);
 
+// Bytes. Refuses a directory.
+absl::StatusOr<int64_t> LocalFileSize(const std::string& path);
+
 // Permission bits, e.g. 0755.
 absl::StatusOr<uint32_t> LocalFileMode(const std::string& path);
 

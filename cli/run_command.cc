@@ -30,7 +30,8 @@ class Foreground {
         options_(options),
         wanted_outputs_(std::move(wanted_outputs)) {}
 
-  int Run(v1::TaskSpec spec) {
+  int Run(Submission submission) {
+    v1::TaskSpec& spec = submission.spec;
     auto interrupts = console_.watch_interrupts([this](int count) { Interrupted(count); });
     ToProto(options_.lease_ttl, spec.mutable_lease()->mutable_ttl());
     spec.mutable_lease()->set_on_lapse(v1::Lease::CANCEL);
@@ -39,7 +40,7 @@ class Foreground {
       std::lock_guard lock(mutex_);
       client_ = &client;
     }
-    auto result = SubmitOne(session_, spec);
+    auto result = SubmitOne(session_, submission);
     if (!result.ok()) return gave_up() ? kExitInterrupted : session_.Fail(result.status());
     {
       std::lock_guard lock(mutex_);
@@ -215,17 +216,17 @@ class Foreground {
 }  // namespace
 
 int Run(Session& session, const SubmitFlags& flags, const RunOptions& options) {
-  auto spec = BuildSpec(flags, session.console());
-  if (!spec.ok()) return session.Misused(spec.status());
-  if (flags.dry_run) return DryRun(session, *spec);
+  auto submission = BuildSubmission(flags, session.console());
+  if (!submission.ok()) return session.Misused(submission.status());
+  if (flags.dry_run) return DryRun(session, submission->spec);
   if (flags.detach) {
     absl::Status outputs = CheckDetachedOutputs(flags);
     if (!outputs.ok()) return session.Misused(outputs);
-    return SubmitDetached(session, *spec);
+    return SubmitDetached(session, *submission);
   }
   std::vector<WantedOutput> wanted;
   for (const std::string& output : flags.outputs) wanted.push_back(ParseWantedOutput(output));
-  return Foreground(session, options, std::move(wanted)).Run(*std::move(spec));
+  return Foreground(session, options, std::move(wanted)).Run(*std::move(submission));
 }
 
 }  // namespace boxkeeper::cli

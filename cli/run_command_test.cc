@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -60,6 +62,43 @@ TEST_F(RunCommandTest, TakesALeaseUnlessDetached) {
   EXPECT_EQ(submits[0].tasks(0).lease().ttl().seconds(), 60);
   EXPECT_EQ(submits[0].tasks(0).lease().on_lapse(), v1::Lease::CANCEL);
   EXPECT_FALSE(submits[1].tasks(0).has_lease());
+}
+
+TEST_F(RunCommandTest, SendsALargeFileBeforeTheTask) {
+  const std::string content(3'000'000, 'x');
+  const std::string path = std::string(std::getenv("TEST_TMPDIR")) + "/large";
+  std::ofstream(path) << content;
+  EXPECT_EQ(Run({"submit", "--file", path + ":in/data", "--", "true"}), 0);
+  ASSERT_EQ(server_.submits().size(), 1u);
+  const v1::TaskFile file = server_.submits()[0].tasks(0).files(0);
+  EXPECT_EQ(file.path(), "in/data");
+  EXPECT_EQ(file.content(), "");
+  EXPECT_EQ(file.blob().size(), 64u);
+  EXPECT_EQ(server_.blobs()[file.blob()], content);
+  // It is there: it is not sent again.
+  EXPECT_EQ(Run({"submit", "--file", path + ":in/data", "--", "true"}), 0);
+  EXPECT_EQ(server_.blob_uploads(), 1);
+}
+
+TEST_F(RunCommandTest, SendsABlobAgainThatTheDaemonHasLost) {
+  console_.console.read_stdin = [] { return std::string(1'000'000, 'y'); };
+  int submits = 0;
+  server_.on_submit = [&](const v1::TaskSpec& spec) {
+    v1::SubmitResult result;
+    const bool here = server_.blobs().contains(spec.files(0).blob());
+    if (++submits == 1) server_.ForgetBlobs();
+    result.set_outcome(here && submits > 1 ? v1::SubmitResult::ACCEPTED
+                                           : v1::SubmitResult::REJECTED);
+    if (result.outcome() == v1::SubmitResult::REJECTED) {
+      result.add_violations()->set_field("files.blob");
+    }
+    return result;
+  };
+  EXPECT_EQ(Run({"submit", "--stdin", "-", "--", "cat"}), 0) << console_.err();
+  EXPECT_EQ(submits, 2);
+  EXPECT_EQ(server_.blob_uploads(), 2);
+  const v1::TaskSpec spec = server_.submits()[1].tasks(0);
+  EXPECT_EQ(spec.sandbox_override().fields().at("stdin").string_value(), spec.files(0).path());
 }
 
 TEST_F(RunCommandTest, RenewsTheLease) {

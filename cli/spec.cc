@@ -1,5 +1,6 @@
 #include "cli/spec.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,12 @@ namespace boxkeeper::cli {
 namespace {
 
 using Pair = std::pair<std::string, std::string>;
+
+// A file above this becomes a blob; so do the largest ones, where all together are above the other
+// bound. An item has room for 1 MiB (design of the API), which command and environment need too.
+constexpr int64_t kInlineFileMax = 256 * 1024;
+constexpr size_t kInlineFilesMax = 512 * 1024;
+constexpr char kInputFile[] = ".boxkeeper-stdin";  // in the work directory
 
 absl::Status Wrong(const std::string& flag, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat(flag, ": ", why));
@@ -117,24 +124,68 @@ absl::Status AddSecret(const std::string& text, const Console& console, v1::Task
   return CheckText(flag, secret.value());
 }
 
+void AddBlob(LocalBlob blob, v1::TaskFile& file, Submission& submission) {
+  file.set_blob(blob.sha256);
+  submission.blobs.push_back(std::move(blob));
+}
+
 absl::Status AddFile(const std::string& flag, const std::string& text, bool secret,
-                     v1::TaskSpec& spec) {
+                     Submission& submission) {
   const size_t colon = text.find(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
     return Wrong(flag, absl::StrCat("'", text, "' is not LOCAL:REMOTE"));
   }
   const std::string local = text.substr(0, colon);
-  auto content = ReadLocalFile(local);
-  if (!content.ok()) return Wrong(flag, std::string(content.status().message()));
-  v1::TaskFile& file = *spec.add_files();
+  v1::TaskFile& file = *submission.spec.add_files();
   file.set_path(text.substr(colon + 1));
-  file.set_content(*std::move(content));
   file.set_secret(secret);
   if (!secret) {
     ASSIGN_OR_RETURN(uint32_t mode, LocalFileMode(local));
     file.set_mode(mode);
+    ASSIGN_OR_RETURN(const int64_t size, LocalFileSize(local));
+    if (size > kInlineFileMax) {
+      ASSIGN_OR_RETURN(LocalBlob blob, BlobOfFile(local));
+      AddBlob(std::move(blob), file, submission);
+      return CheckText(flag, file.path());
+    }
   }
+  auto content = ReadLocalFile(local);
+  if (!content.ok()) return Wrong(flag, std::string(content.status().message()));
+  file.set_content(*std::move(content));
   return CheckText(flag, file.path());
+}
+
+absl::Status AddInput(const std::string& input, const Console& console, Submission& submission) {
+  if (input.empty()) return absl::OkStatus();
+  auto& fields = *submission.spec.mutable_sandbox_override()->mutable_fields();
+  fields["stdin"].set_string_value(kInputFile);
+  if (input != "-") {
+    return AddFile("--stdin", absl::StrCat(input, ":", kInputFile), false, submission);
+  }
+  v1::TaskFile& file = *submission.spec.add_files();
+  file.set_path(kInputFile);
+  file.set_content(console.read_stdin());
+  return absl::OkStatus();
+}
+
+// The largest first, until the others fit.
+void MoveToBlobs(Submission& submission) {
+  std::vector<v1::TaskFile*> files;
+  size_t bytes = 0;
+  for (v1::TaskFile& file : *submission.spec.mutable_files()) {
+    if (file.secret()) continue;
+    bytes += file.content().size();
+    files.push_back(&file);
+  }
+  std::sort(files.begin(), files.end(),
+            [](const auto* a, const auto* b) { return a->content().size() > b->content().size(); });
+  for (v1::TaskFile* file : files) {
+    const size_t size = file->content().size();
+    if (bytes <= kInlineFilesMax && size <= static_cast<size_t>(kInlineFileMax)) return;
+    bytes -= size;
+    AddBlob(BlobOfContent(std::move(*file->mutable_content())), *file, submission);
+    file->clear_content();
+  }
 }
 
 // sandbox_override, one key after the other.
@@ -258,8 +309,12 @@ absl::StatusOr<std::vector<Pair>> ParsePairs(const std::string& flag,
   return pairs;
 }
 
-absl::StatusOr<v1::TaskSpec> BuildSpec(const SubmitFlags& flags, const Console& console) {
-  v1::TaskSpec spec;
+absl::StatusOr<Submission> BuildSubmission(const SubmitFlags& flags, const Console& console) {
+  if (flags.script == "-" && flags.input == "-") {
+    return Wrong("--stdin", "is - like the script; only one of them can read boxctl's stdin");
+  }
+  Submission submission;
+  v1::TaskSpec& spec = submission.spec;
   spec.set_submission_id(flags.submission_id.empty() ? NewUuid() : flags.submission_id);
   spec.set_owner(flags.owner);
   ASSIGN_OR_RETURN(std::string program, FillCommand(flags, console, spec.mutable_command()));
@@ -277,16 +332,18 @@ absl::StatusOr<v1::TaskSpec> BuildSpec(const SubmitFlags& flags, const Console& 
   RETURN_IF_ERROR(FillOverride(flags, console, spec.mutable_sandbox_override()));
   for (const std::string& text : flags.secrets) RETURN_IF_ERROR(AddSecret(text, console, spec));
   for (const std::string& text : flags.files) {
-    RETURN_IF_ERROR(AddFile("--file", text, false, spec));
+    RETURN_IF_ERROR(AddFile("--file", text, false, submission));
   }
   for (const std::string& text : flags.secret_files) {
-    RETURN_IF_ERROR(AddFile("--secret-file", text, true, spec));
+    RETURN_IF_ERROR(AddFile("--secret-file", text, true, submission));
   }
+  RETURN_IF_ERROR(AddInput(flags.input, console, submission));
+  MoveToBlobs(submission);
   ASSIGN_OR_RETURN(std::vector<Pair> labels, ParsePairs("--label", flags.labels));
   for (auto& [name, value] : labels) (*spec.mutable_labels())[name] = value;
   ASSIGN_OR_RETURN(v1::OnLiveKey on_live_key, ParseOnLiveKey(flags.on_live_key));
   spec.set_on_live_key(on_live_key);
-  return spec;
+  return submission;
 }
 
 }  // namespace boxkeeper::cli

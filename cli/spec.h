@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "boxkeeper/v1/executor.pb.h"
 #include "cli/console.h"
+#include "cli/local_blob.h"
 
 namespace boxkeeper::cli {
 
@@ -26,6 +27,7 @@ struct SubmitFlags {
   std::vector<std::string> labels;        // K=V
   std::vector<std::string> files;         // LOCAL:REMOTE
   std::vector<std::string> secret_files;  // LOCAL:REMOTE
+  std::string input;                      // for stdin: a path, or "-" for boxctl's own
   std::vector<std::string> outputs;       // PATH[:DIR], see ParseWantedOutput
   std::string key, submission_id, owner, on_live_key;
   std::string lang, script, shell;  // script: a path, or "-" for stdin
@@ -34,10 +36,17 @@ struct SubmitFlags {
   bool dry_run = false;
 };
 
-// The submission, without a lease. What is not given gets: a random submission id; the key
+// What is sent: first the blobs that the task's files name, then the task.
+struct Submission {
+  v1::TaskSpec spec;
+  std::vector<LocalBlob> blobs;
+};
+
+// The submission, without a lease. Files become blobs where they are large, or too large together
+// for a submission; secret ones never. What is not given gets: a random submission id; the key
 // default/COMMAND//<submission id>/<program>/-1/1, so that two runs never meet on one key.
 // kInvalidArgument names the flag that is wrong.
-absl::StatusOr<v1::TaskSpec> BuildSpec(const SubmitFlags& flags, const Console& console);
+absl::StatusOr<Submission> BuildSubmission(const SubmitFlags& flags, const Console& console);
 
 // "K=V" texts of -l as a map. kInvalidArgument without "=" or with an empty key.
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParsePairs(

@@ -28,16 +28,19 @@ class SpecTest : public ::testing::Test {
   SpecTest() { flags_.argv = {"/bin/echo", "hi"}; }
 
   v1::TaskSpec Build() {
-    auto spec = BuildSpec(flags_, console_.console);
-    EXPECT_TRUE(spec.ok()) << spec.status();
-    return spec.ok() ? *spec : v1::TaskSpec();
+    auto submission = BuildSubmission(flags_, console_.console);
+    EXPECT_TRUE(submission.ok()) << submission.status();
+    if (!submission.ok()) return {};
+    blobs_ = submission->blobs;
+    return submission->spec;
   }
   std::string Error() {
-    return std::string(BuildSpec(flags_, console_.console).status().message());
+    return std::string(BuildSubmission(flags_, console_.console).status().message());
   }
   std::string Override() { return CompactJson(ProtoNode(Build().sandbox_override())); }
 
   SubmitFlags flags_;
+  std::vector<LocalBlob> blobs_;  // of the last Build
   FakeConsole console_;
 };
 
@@ -108,6 +111,7 @@ TEST_F(SpecTest, FilesKeepTheirModeAndSecretOnesHaveNone) {
   EXPECT_EQ(spec.files(0).content(), std::string("\0\xFFx", 3));
   EXPECT_TRUE(spec.files(1).secret());
   EXPECT_EQ(spec.files(1).mode(), 0u);
+  EXPECT_TRUE(blobs_.empty());
   flags_.files = {"no-colon"};
   EXPECT_THAT(Error(), HasSubstr("--file: 'no-colon' is not LOCAL:REMOTE"));
 }
@@ -154,6 +158,37 @@ TEST_F(SpecTest, SaysWhichFlagIsWrong) {
   flags_ = SubmitFlags();
   flags_.script = "/nonexistent.py";
   EXPECT_THAT(Error(), HasSubstr("boxctl run -- PROGRAM"));
+}
+
+TEST_F(SpecTest, FilesThatDoNotFitBecomeBlobs) {
+  const std::string large = WriteTemp("large", std::string(300'000, 'l'));
+  flags_.files = {large + ":l"};
+  std::vector<std::string> medium;
+  for (const char c : {'a', 'b', 'c', 'd'}) {
+    flags_.files.push_back(WriteTemp(std::string("m") + c, std::string(200'000, c)) + ":" + c);
+  }
+  const v1::TaskSpec spec = Build();
+  EXPECT_EQ(blobs_.size(), 3u);
+  EXPECT_EQ(blobs_[0].path, large);
+  EXPECT_EQ(blobs_[0].size, 300'000);
+  EXPECT_EQ(spec.files(0).blob(), blobs_[0].sha256);
+  EXPECT_LT(spec.ByteSizeLong(), 512u * 1024);
+  // A secret one never does: it would lie there unsealed.
+  flags_.files.clear();
+  flags_.secret_files = {large + ":/k"};
+  EXPECT_EQ(Build().files(0).content().size(), 300'000u);
+  EXPECT_TRUE(blobs_.empty());
+}
+
+TEST_F(SpecTest, StandardInputIsAFileOfTheTask) {
+  flags_.input = WriteTemp("input", "1\n");
+  const v1::TaskSpec spec = Build();
+  EXPECT_EQ(spec.files(0).content(), "1\n");
+  EXPECT_EQ(Override(), "{\"stdin\":\"" + spec.files(0).path() + "\"}");
+  flags_.argv.clear();
+  flags_.script = "-";
+  flags_.input = "-";
+  EXPECT_THAT(Error(), HasSubstr("--stdin"));
 }
 
 }  // namespace

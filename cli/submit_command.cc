@@ -1,7 +1,10 @@
 #include "cli/submit_command.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "cli/blob_upload.h"
 #include "cli/exit_code.h"
 #include "cli/patience.h"
 #include "cli/proto_node.h"
@@ -76,6 +79,14 @@ absl::StatusOr<v1::SubmitResult> OnlyResult(const absl::StatusOr<v1::SubmitTasks
   return Refusal(result);
 }
 
+// It may have gone meanwhile: the room for blobs is bounded.
+bool MissesBlob(const absl::StatusOr<v1::SubmitTasksResponse>& answer) {
+  if (!answer.ok() || answer->results_size() != 1) return false;
+  const auto& violations = answer->results(0).violations();
+  return std::any_of(violations.begin(), violations.end(),
+                     [](const auto& violation) { return violation.field() == "files.blob"; });
+}
+
 std::string ResultText(const v1::SubmitResult& result, bool wide) {
   if (!wide) return result.id() + "\n";
   return absl::StrCat(result.id(), "  ", EnumWord(result.outcome()), "  ", EnumWord(result.state()),
@@ -84,20 +95,25 @@ std::string ResultText(const v1::SubmitResult& result, bool wide) {
 
 }  // namespace
 
-absl::StatusOr<v1::SubmitResult> SubmitOne(Session& session, const v1::TaskSpec& spec) {
+absl::StatusOr<v1::SubmitResult> SubmitOne(Session& session, const Submission& submission) {
   Client& client = session.client();
   RETURN_IF_ERROR(client.Connect());
+  RETURN_IF_ERROR(UploadBlobs(session, submission.blobs));
   v1::SubmitTasksRequest request;
-  *request.add_tasks() = spec;
+  *request.add_tasks() = submission.spec;
   Patience patience(session.console(), client, true);
+  bool sent_again = false;
   for (;;) {
     auto answer = client.Submit(request);
-    if (answer.ok() || !patience.TryAgain(answer.status())) return OnlyResult(answer);
+    if (!answer.ok() && patience.TryAgain(answer.status())) continue;
+    if (sent_again || !MissesBlob(answer)) return OnlyResult(answer);
+    sent_again = true;
+    RETURN_IF_ERROR(UploadBlobs(session, submission.blobs));
   }
 }
 
-int SubmitDetached(Session& session, const v1::TaskSpec& spec) {
-  auto result = SubmitOne(session, spec);
+int SubmitDetached(Session& session, const Submission& submission) {
+  auto result = SubmitOne(session, submission);
   if (!result.ok()) return session.Fail(result.status());
   if (result->outcome() == v1::SubmitResult::DUPLICATE) {
     session.console().Progress("this submission is already a task");
@@ -135,11 +151,11 @@ absl::Status CheckDetachedOutputs(const SubmitFlags& flags) {
 }
 
 int Submit(Session& session, const SubmitFlags& flags) {
-  auto spec = BuildSpec(flags, session.console());
-  if (!spec.ok()) return session.Misused(spec.status());
+  auto submission = BuildSubmission(flags, session.console());
+  if (!submission.ok()) return session.Misused(submission.status());
   absl::Status outputs = CheckDetachedOutputs(flags);
   if (!outputs.ok()) return session.Misused(outputs);
-  return flags.dry_run ? DryRun(session, *spec) : SubmitDetached(session, *spec);
+  return flags.dry_run ? DryRun(session, submission->spec) : SubmitDetached(session, *submission);
 }
 
 }  // namespace boxkeeper::cli

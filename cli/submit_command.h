@@ -11,10 +11,10 @@ namespace boxkeeper::cli {
 // Hands in one task, across restarts of the daemon: its submission id makes that safe. OK means
 // that a task has this submission (ACCEPTED or DUPLICATE); every refusal is an error whose code and
 // reason name it.
-absl::StatusOr<v1::SubmitResult> SubmitOne(Session& session, const v1::TaskSpec& spec);
+absl::StatusOr<v1::SubmitResult> SubmitOne(Session& session, const Submission& submission);
 
 // Submits and prints the id.
-int SubmitDetached(Session& session, const v1::TaskSpec& spec);
+int SubmitDetached(Session& session, const Submission& submission);
 
 // Has the daemon check the task and prints the merged spec; stores nothing.
 int DryRun(Session& session, const v1::TaskSpec& spec);

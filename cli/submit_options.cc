@@ -44,6 +44,10 @@ void AddInputOptions(CLI::App& command, SubmitFlags& flags) {
       ->group(group);
   AddRepeated(command, "--file", flags.files, "LOCAL:REMOTE, put there before the start")
       ->group(group);
+  command
+      .add_option("--stdin", flags.input,
+                  "File of this machine, - for boxctl's own stdin: the command's standard input")
+      ->group(group);
   AddRepeated(command, "--secret-file", flags.secret_files, "LOCAL:REMOTE, sealed, mode 0400")
       ->group(group);
 }

@@ -225,6 +225,7 @@ void AddSpec(const v1::SandboxSpec& spec, const Console& console, Fields& fields
     fields.Add("Volume", absl::StrCat(volume.source(), ":", volume.target(),
                                       volume.read_only() ? ":ro" : ":rw"));
   }
+  fields.AddIfAny("Standard input", spec.stdin());
   fields.AddIfAny("Outputs wanted", absl::StrJoin(spec.outputs(), ", "));
   fields.AddIfAny("User", spec.user());
   fields.AddIfAny("Work directory", spec.workdir());

@@ -153,6 +153,7 @@ void ResolvePaths(v1::Config* config, Problems* problems) {
   resolve(config->mutable_deployment()->mutable_key_file());
   resolve(config->mutable_store()->mutable_sqlite()->mutable_path());
   resolve(config->mutable_spool()->mutable_path());
+  resolve(config->mutable_blobs()->mutable_path());
   resolve(config->mutable_server()->mutable_auth()->mutable_tokens_file());
   ResolveLogs(dir, config->mutable_logs());
   if (config->server().has_tls()) {

@@ -342,7 +342,7 @@ TEST(ReloadTest, TellsWhatIsInForceAndWhatNeedsARestart) {
                           "providers.a.spec", "scheduling.max_running",
                           "scheduling.retry_backoff.initial"));
   EXPECT_THAT(diff.needs_restart,
-              ElementsAre("default_provider", "deployment.key_file", "logs.url",
+              ElementsAre("blobs.path", "default_provider", "deployment.key_file", "logs.url",
                           "providers.a.options", "providers.fresh", "providers.gone", "server.tls",
                           "spool.path", "state_dir", "store.sqlite.path"));
   const v1::Config applied = ApplyReload(old_config, new_config);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "base/core/outputs_format.h"
+#include "base/file_path.h"
 #include "config/read_value.h"
 #include "config/text_values.h"
 
@@ -132,6 +133,21 @@ bool ReadWorkdir(ValueReader& reader, const Value& value, const std::string& pat
     return false;
   }
   spec->set_workdir(*std::move(text));
+  return true;
+}
+
+bool ReadStdin(ValueReader& reader, const Value& value, const std::string& path,
+               SandboxSpec* spec) {
+  auto text = reader.Text(value, path);
+  if (!text.has_value()) return false;
+  const auto file = text->empty() ? text : base::NormalFilePath(*text);
+  if (!file.has_value()) {
+    reader.Add(path, value.line,
+               "names no file of the sandbox; allowed: a path of at most 4096 bytes without '..', "
+               "absolute or relative to the working directory, or \"\" (nothing to read)");
+    return false;
+  }
+  spec->set_stdin(*file);
   return true;
 }
 
@@ -325,7 +341,7 @@ constexpr SpecKey kKeys[] = {
     {"pull_policy", kAnywhere, nullptr},
     {"read_only_root", kAnywhere, ReadReadOnlyRoot},
     {"start_deadline", kInOverride, ReadStartDeadline},
-    {"stdin", kAnywhere, nullptr},
+    {"stdin", kAnywhere, ReadStdin},
     {"template", kAnywhere, ReadTextWith<SetTemplate>},
     {"timeout", kAnywhere, ReadTimeout},
     {"user", kAnywhere, ReadTextWith<SetUser>},

@@ -45,7 +45,7 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
     "workdir": "/w", "user": "u", "timeout": "90s", "start_deadline": "2030-01-31T12:00:00.5Z",
     "grace": "500ms", "network": "none", "read_only_root": false, "priority": -3,
     "volumes": ["/data:/mnt/data:ro", "cache:/cache"],
-    "outputs": ["dist", "/tmp/*.xml"],
+    "outputs": ["dist", "/tmp/*.xml"], "stdin": "in//x",
     "provider_options": {"deep": [1, {"x": null}]},
     "log": {"layout": "airflow", "path": "a/b.log", "streams": ["stdout"]}})");
   const auto& spec = layer.spec();
@@ -60,6 +60,7 @@ TEST(SpecDecoderTest, ReadsEveryKey) {
   EXPECT_EQ(spec.pids(), 7);
   EXPECT_EQ(spec.env().at("A_b.c-d"), "x\ny");
   EXPECT_EQ(spec.workdir(), "/w");
+  EXPECT_EQ(spec.stdin(), "in/x");
   ASSERT_EQ(spec.outputs_size(), 2);
   EXPECT_EQ(spec.outputs(1), "/tmp/*.xml");
   ASSERT_EQ(spec.volumes_size(), 2);
@@ -150,6 +151,8 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
       {R"({"profile": ""})", "sandbox_override.profile: is empty"},
       {R"({"read_only_root": "yes"})", "expected true or false"},
       {R"({"volumes": ["/data"]})", "SOURCE:TARGET"},
+      {R"({"stdin": "in/.."})", "names no file of the sandbox"},
+      {R"({"stdin": "in/"})", "names no file of the sandbox"},
       {R"({"outputs": "dist"})", "list"},
       {R"({"outputs": ["a/../../b"]})", "has '..' in it"},
       {R"({"outputs": ["/"]})", "whole file system"},
@@ -176,7 +179,7 @@ TEST(SpecDecoderTest, SaysWhatIsWrong) {
 }
 
 TEST(SpecDecoderTest, KeysOfTheDesignThatAreNotThereYetAreNamed) {
-  for (const char* key : {"entrypoint", "stdin", "labels", "pull_policy", "image_auth", "keep"}) {
+  for (const char* key : {"entrypoint", "labels", "pull_policy", "image_auth", "keep"}) {
     std::vector<std::string> messages;
     Decode("{\"" + std::string(key) + "\": 1}", &messages);
     EXPECT_THAT(messages, ElementsAre(HasSubstr("sandbox_override." + std::string(key) +

@@ -9,7 +9,6 @@
 #include <cstring>
 
 #include "base/core/bytes.h"
-#include "base/core/outputs_format.h"
 #include "launcher/tlv.h"
 
 namespace boxkeeper::launcher {
@@ -18,7 +17,6 @@ namespace {
 constexpr std::string_view kMagic = "BXLS";
 constexpr size_t kHeaderBytes = 16;
 constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
-constexpr size_t kArgBytesMax = 128 * 1024 - 1;  // the kernel's MAX_ARG_STRLEN without the NUL
 
 enum Tag : uint16_t {
   kCommandKind = 1,
@@ -38,10 +36,17 @@ enum Tag : uint16_t {
   kLogBytesMax = 15,
   kOverflow = 16,
   kFinalDrainMs = 17,
-  kIsolation = 18,  // IsolationSpec, LimitsSpec, OutputsSpec: what must not be skipped
+  kIsolation = 18,  // IsolationSpec, LimitsSpec, OutputsSpec and more: what must not be skipped
 };
 enum EnvTag : uint16_t { kEnvName = 1, kEnvValue = 2 };
-enum FileTag : uint16_t { kFilePath = 1, kFileMode = 2, kFileContent = 3, kFileSecret = 4 };
+enum FileTag : uint16_t {
+  kFilePath = 1,
+  kFileMode = 2,
+  kFileContent = 3,
+  kFileSecret = 4,
+  kFileBlobPath = 5,
+  kFileBlobSha256 = 6,
+};
 enum IsolationTag : uint16_t {
   kIsolationKind = 1,
   kHostNetwork = 2,
@@ -56,6 +61,8 @@ enum IsolationTag : uint16_t {
   kOutputFilesMax = 12,
   kOutputBytesMax = 13,
   kOutputsTimeoutMs = 14,
+  kStdinPath = 15,
+  kBlobFile = 16,  // LaunchFile with a blob
 };
 enum VolumeTag : uint16_t {
   kVolumeSource = 1,
@@ -87,6 +94,9 @@ std::string EncodeFile(const LaunchFile& file) {
   out.Number(kFileMode, file.mode);
   out.Bytes(kFileContent, file.content);
   out.Number(kFileSecret, file.secret);
+  if (file.blob_path.empty()) return out.Take();
+  out.Bytes(kFileBlobPath, file.blob_path);
+  out.Bytes(kFileBlobSha256, file.blob_sha256);
   return out.Take();
 }
 
@@ -99,6 +109,8 @@ bool DecodeFile(std::string_view bytes, LaunchFile* file) {
     if (field.tag == kFileMode) file->mode = static_cast<uint32_t>(field.Number());
     if (field.tag == kFileContent) file->content = field.String();
     if (field.tag == kFileSecret) file->secret = field.Number() != 0;
+    if (field.tag == kFileBlobPath) file->blob_path = field.String();
+    if (field.tag == kFileBlobSha256) file->blob_sha256 = field.String();
   }
   return reader.ok();
 }
@@ -138,6 +150,10 @@ std::string EncodeIsolation(const LaunchSpec& spec) {
   if (limits.memory_bytes > 0) out.Number(kMemoryBytes, limits.memory_bytes);
   if (limits.pids > 0) out.Number(kPids, limits.pids);
   if (limits.disk_bytes > 0) out.Number(kDiskBytes, limits.disk_bytes);
+  if (!spec.stdin_path.empty()) out.Bytes(kStdinPath, spec.stdin_path);
+  for (const LaunchFile& file : spec.files) {
+    if (!file.blob_path.empty()) out.Bytes(kBlobFile, EncodeFile(file));
+  }
   const OutputsSpec& outputs = spec.outputs;
   if (outputs.patterns.empty()) return out.Take();
   for (const std::string& pattern : outputs.patterns) out.Bytes(kOutputPattern, pattern);
@@ -195,6 +211,11 @@ bool AssignIsolation(const Tlv& field, LaunchSpec* spec) {
     case kOutputsTimeoutMs:
       spec->outputs.timeout_ms = field.Number();
       return true;
+    case kStdinPath:
+      spec->stdin_path = field.String();
+      return true;
+    case kBlobFile:
+      return DecodeFile(field.value, &spec->files.emplace_back());
     default:
       return false;
   }
@@ -273,72 +294,6 @@ bool Assign(const Tlv& field, LaunchSpec* spec) {
   }
 }
 
-bool HasNul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
-
-void CheckCommand(const Command& command, std::vector<std::string>* wrong) {
-  if (command.kind == CommandKind::kArgv) {
-    if (command.argv.empty() || command.argv[0].empty()) wrong->push_back("argv: empty");
-    for (const std::string& arg : command.argv) {
-      if (HasNul(arg)) wrong->push_back("argv: embedded NUL");
-      if (arg.size() > kArgBytesMax) wrong->push_back("argv: an argument above 128 KiB");
-    }
-    return;
-  }
-  if (command.kind == CommandKind::kShell) {
-    if (HasNul(command.text)) wrong->push_back("shell: embedded NUL");
-    if (command.text.size() > kArgBytesMax) wrong->push_back("shell: above 128 KiB");
-    return;
-  }
-  if (command.lang != "sh" && command.lang != "bash" && command.lang != "python") {
-    wrong->push_back("script.lang: not one of sh, bash, python");
-  }
-}
-
-void CheckEnv(const std::vector<EnvVar>& env, std::vector<std::string>* wrong) {
-  for (const EnvVar& variable : env) {
-    if (variable.name.empty() || HasNul(variable.name) ||
-        variable.name.find('=') != std::string::npos) {
-      wrong->push_back("env: a name that is empty or has '=' or NUL in it");
-    }
-    if (HasNul(variable.value)) wrong->push_back("env: embedded NUL");
-    if (variable.name.size() + 1 + variable.value.size() > kArgBytesMax) {
-      wrong->push_back("env: a variable above 128 KiB");
-    }
-  }
-}
-
-bool IsAbsolute(const std::string& path) {
-  return !path.empty() && path[0] == '/' && !HasNul(path);
-}
-
-void CheckIsolation(const IsolationSpec& isolation, std::vector<std::string>* wrong) {
-  if (!isolation.root.empty() && !IsAbsolute(isolation.root)) {
-    wrong->push_back("isolation.root: not an absolute path");
-  }
-  for (const Volume& volume : isolation.volumes) {
-    if (!IsAbsolute(volume.source) || !IsAbsolute(volume.target) || !IsAbsolute(volume.beneath)) {
-      wrong->push_back("isolation.volumes: not absolute paths");
-    }
-  }
-  const bool asks = isolation.host_network || !isolation.root.empty() || !isolation.volumes.empty();
-  if (asks && isolation.kind == IsolationKind::kNone) {
-    wrong->push_back("isolation: network, root and volumes need a kind that isolates");
-  }
-}
-
-void CheckOutputs(const OutputsSpec& outputs, std::vector<std::string>* wrong) {
-  if (outputs.patterns.empty()) return;
-  if (!IsAbsolute(outputs.path)) wrong->push_back("outputs.path: not absolute");
-  if (outputs.patterns.size() > base::kOutputPatternsMax) {
-    wrong->push_back("outputs: more than " + std::to_string(base::kOutputPatternsMax));
-  }
-  for (const std::string& pattern : outputs.patterns) {
-    if (const std::string why = base::CheckOutputPattern(pattern); !why.empty()) {
-      wrong->push_back("outputs: a pattern " + why);
-    }
-  }
-}
-
 void WipeEnv(std::vector<EnvVar>& env) {
   for (EnvVar& variable : env) base::WipeString(variable.value);
   env.clear();
@@ -367,7 +322,9 @@ std::string EncodeLaunchSpec(const LaunchSpec& spec) {
     base::WipeString(field);
   };
   for (const EnvVar& variable : spec.secret_env) write_and_wipe(kSecretEnv, EncodeEnv(variable));
-  for (const LaunchFile& file : spec.files) write_and_wipe(kFile, EncodeFile(file));
+  for (const LaunchFile& file : spec.files) {
+    if (file.blob_path.empty()) write_and_wipe(kFile, EncodeFile(file));
+  }
   out.Bytes(kWorkdir, spec.workdir);
   out.Bytes(kUser, spec.user);
   out.Number(kRunTimeoutMs, spec.run_timeout_ms);
@@ -417,26 +374,6 @@ bool DecodeLaunchSpec(std::string_view bytes, LaunchSpec* spec, std::string* err
   if (spec->outputs.patterns.empty()) spec->outputs = {};
   if (!reader.ok()) *error = "launch spec: damaged fields";
   return reader.ok();
-}
-
-std::vector<std::string> ValidateLaunchSpec(const LaunchSpec& spec) {
-  std::vector<std::string> wrong;
-  CheckCommand(spec.command, &wrong);
-  CheckEnv(spec.env, &wrong);
-  CheckEnv(spec.secret_env, &wrong);
-  for (const LaunchFile& file : spec.files) {
-    if (file.path.empty() || HasNul(file.path)) wrong.push_back("files.path: empty or with NUL");
-    if (file.mode > 07777) wrong.push_back("files.mode: above 07777");
-  }
-  if (!spec.workdir.empty() && !IsAbsolute(spec.workdir)) {
-    wrong.push_back("workdir: not an absolute path");
-  }
-  for (const std::string* path : {&spec.stdout_path, &spec.stderr_path, &spec.index_path}) {
-    if (!IsAbsolute(*path)) wrong.push_back("spool paths: not absolute");
-  }
-  CheckIsolation(spec.isolation, &wrong);
-  CheckOutputs(spec.outputs, &wrong);
-  return wrong;
 }
 
 base::UniqueFd MakeSealedMemfd(std::string_view bytes) {

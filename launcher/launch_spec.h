@@ -43,8 +43,12 @@ struct EnvVar {
 struct LaunchFile {
   std::string path;
   uint32_t mode = 0644;
-  std::string content;
+  std::string content = {};
   bool secret = false;
+  // Instead of `content`: absolute path, on the host, of a file that holds it, and the content's
+  // SHA-256 (32 bytes), which is checked while it is copied.
+  std::string blob_path = {};
+  std::string blob_sha256 = {};
 
   friend bool operator==(const LaunchFile&, const LaunchFile&) = default;
 };
@@ -111,7 +115,10 @@ struct LaunchSpec {
   std::vector<EnvVar> env;         // on top of the minimal environment, see docs/launcher.md
   std::vector<EnvVar> secret_env;  // likewise, on top of `env`; wiped from memory after exec
   std::vector<LaunchFile> files;
-  std::string workdir;          // absolute; "" = the sandbox's own `work` directory
+  std::string workdir;  // absolute; "" = the sandbox's own `work` directory
+  // The command's standard input, opened as the command's user: a regular file, absolute or
+  // relative to the working directory; "" = nothing to read.
+  std::string stdin_path;
   std::string user;             // name or uid[:gid]; "" = the launcher's own user
   uint64_t run_timeout_ms = 0;  // from the attested start; 0 = none
   uint64_t grace_ms = 10'000;   // between TERM and KILL at the run timeout
@@ -134,6 +141,8 @@ struct LaunchSpec {
 };
 
 inline constexpr uint16_t kLaunchSpecVersion = 1;
+// Each is a descriptor more that is handed on.
+inline constexpr size_t kBlobFilesMax = 100;
 inline constexpr size_t kLaunchSpecBytesMax = 64 << 20;
 
 std::string EncodeLaunchSpec(const LaunchSpec& spec);

@@ -13,12 +13,14 @@
 
 #include "base/core/bytes.h"
 #include "base/core/file_io.h"
+#include "base/core/sha256.h"
 #include "launcher/process_tree.h"
 #include "launcher/records.h"
 
 namespace boxkeeper::launcher {
 namespace {
 
+constexpr size_t kCopyBytes = 256 * 1024;
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 std::string Describe(const std::string& what) { return what + ": " + std::strerror(errno); }
@@ -37,14 +39,32 @@ bool MakeParents(int workdir, const std::string& path) {
   return true;
 }
 
-bool WriteOne(const LaunchFile& file, int workdir) {
+// 0, or errno; EBADMSG: not the content that it should be.
+int CopyBlob(int from, const LaunchFile& file, int to) {
+  base::CoreSha256 sum;
+  std::string buffer(kCopyBytes, '\0');
+  off_t offset = 0;
+  for (;;) {
+    const ssize_t got = pread(from, buffer.data(), buffer.size(), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) return sum.Finish() == file.blob_sha256 ? 0 : EBADMSG;
+    const std::string_view bytes(buffer.data(), static_cast<size_t>(got));
+    sum.Add(bytes);
+    if (const int error = base::WriteAll(to, bytes); error != 0) return error;
+    offset += got;
+  }
+}
+
+// `blob`: of a file that has one.
+bool WriteOne(const LaunchFile& file, int blob, int workdir) {
   if (!MakeParents(workdir, file.path)) return false;
   const char* path = file.path.c_str();
   if (unlinkat(workdir, path, 0) != 0 && errno != ENOENT) return false;
   const base::UniqueFd fd(
       openat(workdir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return false;
-  errno = base::WriteAll(fd.get(), file.content);
+  errno = blob >= 0 ? CopyBlob(blob, file, fd.get()) : base::WriteAll(fd.get(), file.content);
   if (errno != 0) return false;
   return fchmod(fd.get(), file.secret ? 0400 : file.mode) == 0;
 }
@@ -117,19 +137,61 @@ base::UniqueFd OpenWorkdir(const SandboxPlace& place, const LaunchSpec& spec,
   return fd;
 }
 
-bool WriteFiles(const LaunchSpec& spec, const Account& account, int workdir, std::string* error) {
+bool OpenBlobs(const LaunchSpec& spec, std::vector<base::UniqueFd>* blobs, std::string* error) {
+  for (const LaunchFile& file : spec.files) {
+    if (file.blob_path.empty()) continue;
+    base::UniqueFd& blob = blobs->emplace_back(
+        open(file.blob_path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat status{};
+    if (!blob.valid() || fstat(blob.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+      if (blob.valid()) errno = EINVAL;
+      *error = Describe("file '" + file.path + "': its blob on the daemon's host");
+      return false;
+    }
+  }
+  return true;
+}
+
+bool WriteFiles(const LaunchSpec& spec, const std::vector<base::UniqueFd>& blobs,
+                const Account& account, int workdir, std::string* error) {
   if (spec.files.empty()) return true;
   const ScopedUser user(account);
   if (!user.ok()) {
     *error = Describe("files: act as user " + account.name);
     return false;
   }
+  auto blob = blobs.begin();
   for (const LaunchFile& file : spec.files) {
-    if (WriteOne(file, workdir)) continue;
-    *error = Describe("file '" + file.path + "'");
+    const bool has_blob = !file.blob_path.empty();
+    if (WriteOne(file, has_blob ? (blob++)->get() : -1, workdir)) continue;
+    *error = "file '" + file.path + "'";
+    *error = has_blob && errno == EBADMSG ? *error + ": its blob on the daemon's host is damaged"
+                                          : Describe(*error);
     return false;
   }
   return true;
+}
+
+base::UniqueFd OpenStdin(const LaunchSpec& spec, const Account& account, int workdir, int otherwise,
+                         std::string* error) {
+  if (spec.stdin_path.empty()) return base::UniqueFd(fcntl(otherwise, F_DUPFD_CLOEXEC, 3));
+  const ScopedUser user(account);
+  base::UniqueFd fd;
+  // Without O_NONBLOCK a FIFO would be waited for.
+  if (user.ok()) {
+    fd.Reset(openat(workdir, spec.stdin_path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+  struct stat status{};
+  if (fd.valid() && (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))) {
+    *error = "stdin '" + spec.stdin_path + "': is no regular file";
+    return base::UniqueFd();
+  }
+  if (!fd.valid()) {
+    *error = Describe("stdin '" + spec.stdin_path + "'");
+  } else {
+    fcntl(fd.get(), F_SETFL, 0);
+  }
+  return fd;
 }
 
 void RemoveSecretFiles(const std::vector<std::string>& paths, const Account& account, int workdir) {

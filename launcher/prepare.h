@@ -40,9 +40,19 @@ struct SandboxPlace {
 base::UniqueFd OpenWorkdir(const SandboxPlace& place, const LaunchSpec& spec,
                            const Account& account, std::string* error);
 
-// Writes the spec's files, as `account`, relative ones below `workdir`. False with `error` for the
-// first that cannot be written.
-bool WriteFiles(const LaunchSpec& spec, const Account& account, int workdir, std::string* error);
+// Opens the blobs of the spec's files, in their order. False with `error` for the first that cannot
+// be opened.
+bool OpenBlobs(const LaunchSpec& spec, std::vector<base::UniqueFd>* blobs, std::string* error);
+
+// Writes the spec's files, as `account`, relative ones below `workdir`; `blobs` are those of
+// OpenBlobs. False with `error` for the first that cannot be written, or whose blob is damaged.
+bool WriteFiles(const LaunchSpec& spec, const std::vector<base::UniqueFd>& blobs,
+                const Account& account, int workdir, std::string* error);
+
+// Opens the command's standard input, as `account`. Valid but for an `error`; `otherwise` where the
+// spec names none.
+base::UniqueFd OpenStdin(const LaunchSpec& spec, const Account& account, int workdir, int otherwise,
+                         std::string* error);
 
 // Overwrites and removes the secret ones, as `account`; what is gone already is fine. `paths` are
 // the spec's.

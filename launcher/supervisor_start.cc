@@ -93,7 +93,15 @@ void Supervisor::NoteSecretPath(const std::string& path) {
 
 bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   workdir_ = OpenWorkdir(place_, spec, account_, error);
-  if (!workdir_.valid() || !WriteFiles(spec, account_, workdir_.get(), error)) return false;
+  std::vector<base::UniqueFd> blobs;
+  if (!workdir_.valid() || !OpenBlobs(spec, &blobs, error) ||
+      !WriteFiles(spec, blobs, account_, workdir_.get(), error)) {
+    return false;
+  }
+  blobs.clear();
+  const base::UniqueFd input =
+      OpenStdin(spec, account_, workdir_.get(), arguments_.input.get(), error);
+  if (!input.valid()) return false;
   std::vector<std::string> argv;
   if (!MakeArguments(place_, spec, account_, &argv, error)) return false;
   std::vector<std::string> environment = MakeEnvironment(place_, spec, account_);
@@ -101,7 +109,7 @@ bool Supervisor::SpawnCommand(LaunchSpec& spec, std::string* error) {
   request.candidates = ProgramCandidates(argv[0], environment);
   request.argv = &argv;
   request.environment = &environment;
-  request.stdin_fd = arguments_.input.get();
+  request.stdin_fd = input.get();
   request.stdout_fd = spool_.write_end(0);
   request.stderr_fd = spool_.write_end(1);
   request.workdir = workdir_.get();
@@ -134,6 +142,7 @@ bool Supervisor::SpawnIsolated(const LaunchSpec& spec, std::string* error) {
   if (!limiter_.Apply(spec.limits, arguments_.cgroups, arguments_.group_name, error)) return false;
   if (!spec.outputs.patterns.empty() && !MakeOutputsPipe(error)) return false;
   IsolatedRequest request;
+  if (!OpenBlobs(spec, &request.blobs, error)) return false;
   request.host = arguments_.isolation;
   request.spec = &spec;
   request.memfd = arguments_.memfd.get();

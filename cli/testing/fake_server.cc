@@ -146,6 +146,29 @@ class FakeServer::ExecutorService final : public v1::Executor::Service {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
   }
 
+  grpc::Status PutBlob(grpc::ServerContext* context, grpc::ServerReader<v1::PutBlobRequest>* reader,
+                       v1::PutBlobResponse* response) override {
+    if (auto denied = Authorize(*context); !denied.ok()) return denied;
+    v1::PutBlobRequest request;
+    if (!reader->Read(&request)) return {grpc::StatusCode::INVALID_ARGUMENT, "nothing was sent"};
+    const std::string name = request.sha256();
+    const int64_t size = request.size();
+    {
+      std::lock_guard lock(fake_.mutex_);
+      response->set_existed(fake_.blobs_.contains(name));
+      if (response->existed()) return grpc::Status::OK;
+    }
+    std::string content = request.data();
+    while (reader->Read(&request)) content += request.data();
+    if (static_cast<int64_t>(content.size()) != size) {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "another size"};
+    }
+    std::lock_guard lock(fake_.mutex_);
+    fake_.blobs_[name] = std::move(content);
+    ++fake_.blob_uploads_;
+    return grpc::Status::OK;
+  }
+
   grpc::Status ReadLog(grpc::ServerContext* context, const v1::ReadLogRequest* request,
                        grpc::ServerWriter<v1::ReadLogResponse>* writer) override {
     {
@@ -396,6 +419,21 @@ v1::Task FakeServer::Find(const std::string& id) {
 void FakeServer::CutLogAfter(int64_t bytes) {
   std::lock_guard lock(mutex_);
   cut_log_after_ = bytes;
+}
+
+void FakeServer::ForgetBlobs() {
+  std::lock_guard lock(mutex_);
+  blobs_.clear();
+}
+
+std::map<std::string, std::string> FakeServer::blobs() {
+  std::lock_guard lock(mutex_);
+  return blobs_;
+}
+
+int FakeServer::blob_uploads() {
+  std::lock_guard lock(mutex_);
+  return blob_uploads_;
 }
 
 std::vector<v1::SubmitTasksRequest> FakeServer::submits() {

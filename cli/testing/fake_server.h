@@ -58,6 +58,11 @@ class FakeServer {
   // Breaks the log call that has sent so many bytes of the stream, once.
   void CutLogAfter(int64_t bytes);
 
+  // Blobs put, by sum. Cleared by the test, the daemon has lost them.
+  void ForgetBlobs();
+  std::map<std::string, std::string> blobs();
+  int blob_uploads();  // that sent their content
+
   // --- what was asked ---
   std::vector<v1::SubmitTasksRequest> submits();
   std::vector<v1::CancelTasksRequest> cancels();
@@ -84,6 +89,8 @@ class FakeServer {
   std::vector<v1::Task> tasks_;
   std::map<LogName, std::vector<Piece>> logs_;
   int64_t cut_log_after_ = -1;
+  std::map<std::string, std::string> blobs_;
+  int blob_uploads_ = 0;
   std::vector<v1::SubmitTasksRequest> submits_;
   std::vector<v1::CancelTasksRequest> cancels_;
   std::vector<v1::ReadLogRequest> reads_;

@@ -22,6 +22,8 @@ Core::Core(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 Core::~Core() = default;
 
 boost::asio::awaitable<absl::Status> Core::Recover() { return engine_->Recover(); }
+void Core::SetBlobPins(blobs::BlobPins* pins) { engine_->blob_pins_ = pins; }
+
 void Core::SetLogPort(LogPort* port) { engine_->log_port_ = port; }
 boost::asio::awaitable<absl::Status> Core::Start() { return engine_->Start(); }
 void Core::SetOptions(CoreOptions options) { engine_->SetOptions(std::move(options)); }

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "blobs/blob_pins.h"
 #include "daemon/api/task_api.h"
 #include "daemon/core/log_port.h"
 #include "daemon/core/naming.h"
@@ -38,12 +39,14 @@ struct CoreDeps {
   std::function<void(absl::Status)> fatal;
   // Adds to GetStatus what the core cannot know; may be null.
   std::function<void(v1::GetStatusResponse&)> decorate_status;
+  // Likewise for GetCapacity.
+  std::function<void(v1::GetCapacityResponse&)> decorate_capacity = {};
 };
 
-// Owned by main, lives on the loop, called only there. Start: Create, Recover, (SetLogPort), Start.
-// Stop: HandOver, then destroy it; it may also be destroyed at any time before its io_context is
-// (the simulator's crash): coroutines that are left over touch it no more, because they are never
-// resumed.
+// Owned by main, lives on the loop, called only there. Start: Create, (SetBlobPins), Recover,
+// (SetLogPort), Start. Stop: HandOver, then destroy it; it may also be destroyed at any time before
+// its io_context is (the simulator's crash): coroutines that are left over touch it no more,
+// because they are never resumed.
 class Core : public TaskApi, public LogEvents {
  public:
   static absl::StatusOr<std::unique_ptr<Core>> Create(CoreDeps deps, CoreOptions options);
@@ -52,6 +55,8 @@ class Core : public TaskApi, public LogEvents {
   // Replays the store and makes the new epoch durable. Blocking reads: call it before the listeners
   // open. kDataLoss: the store contradicts itself.
   boost::asio::awaitable<absl::Status> Recover();
+  // Before Recover; null (the default): tasks that name blobs are rejected.
+  void SetBlobPins(blobs::BlobPins* pins);
   // Before Start; null (the default): nothing is shipped and ReadLog answers UNIMPLEMENTED (the
   // simulator).
   void SetLogPort(LogPort* port);

@@ -160,6 +160,7 @@ bool Engine::Move(TaskRow& row, TaskEvent event,
       timers_.Clear(row.generation, kind);
     }
     ended_.insert({row.status.ended_boot_ms(), row.generation});
+    UnpinBlobs(row);
     // The values of what may have printed them stay sealed in the store until the log is stored:
     // they are needed to redact it.
     const bool silent = !MayRun(from);

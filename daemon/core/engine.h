@@ -154,6 +154,9 @@ class Engine : public watcher::Subject {
               std::function<void(absl::StatusOr<v1::SubmitTasksResponse>)> done);
   v1::SubmitResult SubmitOne(PackedTask& item);
   // `live` holds the key, `waiting` waits for it; null: none.
+  std::vector<std::string> PinBlobs(const std::vector<std::string>& blobs,
+                                    std::vector<providers::FieldViolation>* missing);
+  void UnpinBlobs(TaskRow& row);
   v1::SubmitResult Accept(PackedTask& item, const TaskRow* live, TaskRow* waiting);
   // What an accepted task needs to go on: a place in the ready queue, or timers.
   void Enlist(TaskRow& row);
@@ -365,6 +368,7 @@ class Engine : public watcher::Subject {
   // --- recovery.cc ---
   asio::awaitable<absl::Status> Recover();
   asio::awaitable<absl::Status> Start();
+  void RepinBlobs(TaskRow& row);
   void Resume(TaskRow& row);
   void ResumeSandbox(SandboxRow& sandbox);
   asio::awaitable<void> OpenProvider(ProviderState& provider);
@@ -413,6 +417,7 @@ class Engine : public watcher::Subject {
   // Of which an earlier create may have had an effect that nobody told, and since when.
   absl::flat_hash_map<base::SandboxId, base::BootTime> uncertain_;
   LogPort* log_port_ = nullptr;
+  blobs::BlobPins* blob_pins_ = nullptr;
   // Ends without a log whose exit records are not stored yet: those that wait, and those that the
   // log port has now.
   absl::btree_set<Generation> unrecorded_;

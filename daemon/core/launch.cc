@@ -148,6 +148,11 @@ asio::awaitable<absl::StatusOr<pb::LaunchRequest>> Engine::MakeLaunch(Generation
   launch.mutable_files()->Swap(accepted.mutable_files());
   launch.set_workdir(spec.workdir());
   launch.set_user(spec.user());
+  launch.set_stdin(spec.stdin());
+  for (const v1::TaskFile& file : launch.files()) {
+    if (file.blob().empty() || blob_pins_ == nullptr) continue;
+    (*launch.mutable_blob_paths())[file.blob()] = blob_pins_->PathOf(file.blob());
+  }
   if (spec.has_timeout()) *launch.mutable_timeout() = spec.timeout();
   const std::chrono::milliseconds grace(row->grace_ms < 0 ? options_.cancel_grace.count()
                                                           : row->grace_ms);

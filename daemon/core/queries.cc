@@ -390,6 +390,7 @@ v1::GetCapacityResponse Engine::GetCapacity() {
   response.set_max_items(kItemsMax);
   response.set_max_batch_bytes(kBatchBytesMax);
   response.set_max_item_bytes(kItemBytesMax);
+  if (deps_.decorate_capacity) deps_.decorate_capacity(response);
   return response;
 }
 

@@ -54,6 +54,7 @@ asio::awaitable<absl::Status> Engine::Recover() {
     if (ProviderState* provider = FindProvider(sandbox->record.provider())) ++provider->sandboxes;
   }
   for (const auto& [generation, row] : table_.tasks()) {
+    RepinBlobs(*row);
     if (!IsActive(row->state())) continue;
     ++active_;
     if (ProviderState* provider = FindProvider(row->provider)) ++provider->active;
@@ -124,6 +125,20 @@ void Engine::Resume(TaskRow& row) {
     default:
       return;
   }
+}
+
+// A blob that is gone from the disk is the launcher's to complain of, with the file's name.
+void Engine::RepinBlobs(TaskRow& row) {
+  if (row.blobs == nullptr) return;
+  std::vector<std::string> pinned;
+  std::vector<providers::FieldViolation> missing;
+  if (!IsTerminal(row.state())) pinned = PinBlobs(*row.blobs, &missing);
+  for (const auto& violation : missing) {
+    base::LogWarning("a task's file is missing",
+                     {{"task_id", row.id.ToString()}, {"why", violation.description}});
+  }
+  row.blobs =
+      pinned.empty() ? nullptr : std::make_unique<std::vector<std::string>>(std::move(pinned));
 }
 
 asio::awaitable<void> Engine::OpenProvider(ProviderState& provider) {

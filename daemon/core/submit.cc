@@ -135,7 +135,36 @@ v1::SubmitResult Engine::SubmitOne(PackedTask& item) {
         "the state directory's disk is full: the room left is kept for tasks accepted before",
         kStoreFullRetry);
   }
+  std::vector<providers::FieldViolation> missing;
+  const std::vector<std::string> pinned = PinBlobs(item.facts.blobs, &missing);
+  if (!missing.empty()) {
+    for (const std::string& blob : pinned) blob_pins_->Unpin(blob);
+    return Rejected(missing);
+  }
   return Accept(item, live, successor);
+}
+
+// Those of `blobs` that are here, held; a violation for each other one.
+std::vector<std::string> Engine::PinBlobs(const std::vector<std::string>& blobs,
+                                          std::vector<providers::FieldViolation>* missing) {
+  std::vector<std::string> pinned;
+  for (const std::string& blob : blobs) {
+    if (blob_pins_ != nullptr && blob_pins_->Pin(blob)) {
+      pinned.push_back(blob);
+    } else {
+      missing->push_back({"files.blob", absl::StrCat("blob ", blob,
+                                                     " is not here (any more); store it by PutBlob "
+                                                     "and submit again")});
+    }
+  }
+  return pinned;
+}
+
+// Once the task has ended: it will not be started again.
+void Engine::UnpinBlobs(TaskRow& row) {
+  if (row.blobs == nullptr) return;
+  for (const std::string& blob : *row.blobs) blob_pins_->Unpin(blob);
+  row.blobs.reset();
 }
 
 v1::SubmitResult Engine::Accept(PackedTask& item, const TaskRow* live, TaskRow* waiting) {

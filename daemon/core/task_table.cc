@@ -162,6 +162,9 @@ absl::Status TaskTable::Admit(Position position, Admission admission) {
   row->priority = facts.priority;
   row->replaces = facts.replaces;
   row->has_outputs = facts.has_outputs;
+  if (!facts.blobs.empty()) {
+    row->blobs = std::make_unique<std::vector<std::string>>(std::move(facts.blobs));
+  }
   AddToIndexes(std::move(facts.key), *row);
   EventEntry entry{row->generation, row->accepted_at_ms, row->owner, v1::EVENT_TYPE_STATE,
                    v1::TASK_STATE_QUEUED};

@@ -92,6 +92,8 @@ struct TaskRow {
   int32_t priority = 0;
   bool replaces = false;
   bool has_outputs = false;  // asked for some
+  // That its files name, each once; null = none. The core drops what it does not hold.
+  std::unique_ptr<std::vector<std::string>> blobs;
   Generation after_generation = 0;
 
   v1::TaskState state() const { return status.state(); }

@@ -164,6 +164,9 @@ std::vector<MetricFamily> Metrics::Collect() const {
           "Secret values overwritten in task output that was stored.", log_redactions);
   gauge("boxkeeper_spool_bytes", "Disk space of spooled task output.",
         static_cast<double>(spool_bytes));
+  gauge("boxkeeper_blobs", "Blobs stored by PutBlob.", static_cast<double>(blobs));
+  gauge("boxkeeper_blob_bytes", "Bytes of the blobs stored by PutBlob.",
+        static_cast<double>(blob_bytes));
   gauge("boxkeeper_spool_full", "1 while the spool is at spool.max_bytes and nothing can go.",
         spool_full ? 1 : 0);
   counter("boxkeeper_spools_dropped_total",

@@ -56,6 +56,8 @@ struct Metrics {
   uint64_t log_store_failures = 0;  // failed calls
   uint64_t log_redactions = 0;      // secret values overwritten in what was stored
   uint64_t spool_bytes = 0;         // on the disk
+  uint64_t blobs = 0;               // of PutBlob
+  uint64_t blob_bytes = 0;          // of them together
   uint64_t spools_dropped = 0;      // of stored logs, before their time
   bool spool_full = false;
   uint64_t rejected_transitions = 0;  // moves that the state table does not allow: a bug of ours

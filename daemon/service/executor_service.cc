@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/service/artifact_pump.h"
+#include "daemon/service/blob_upload.h"
 #include "daemon/service/event_pump.h"
 #include "daemon/service/log_pump.h"
 #include "daemon/service/request_checks.h"
@@ -37,8 +38,9 @@ void BoundByDeadline(v1::WaitTaskRequest& request, std::chrono::system_clock::ti
 
 }  // namespace
 
-ExecutorService::ExecutorService(CallHost& host, TaskApi& api, PrepareFunction prepare)
-    : host_(host), api_(api), prepare_(std::move(prepare)) {}
+ExecutorService::ExecutorService(CallHost& host, TaskApi& api, PrepareFunction prepare,
+                                 blobs::BlobStore* blobs)
+    : host_(host), api_(api), prepare_(std::move(prepare)), blobs_(blobs) {}
 
 grpc::ServerUnaryReactor* ExecutorService::SubmitTasks(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request,
@@ -118,6 +120,11 @@ grpc::ServerUnaryReactor* ExecutorService::ListArtifacts(grpc::CallbackServerCon
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ExecutorService::ReadArtifact(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
   return ServeArtifact(host_, api_, context, *request);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* ExecutorService::PutBlob(
+    grpc::CallbackServerContext* context, grpc::ByteBuffer* response) {
+  return ServePutBlob(host_, blobs_, context, response);
 }
 
 grpc::ServerUnaryReactor* ExecutorService::GetCapacity(grpc::CallbackServerContext* context,

@@ -1,6 +1,7 @@
 // boxkeeper.v1.Executor over gRPC.
 #pragma once
 
+#include "blobs/blob_store.h"
 #include "boxkeeper/v1/executor.grpc.pb.h"
 #include "daemon/api/task_api.h"
 #include "daemon/service/call_host.h"
@@ -21,13 +22,15 @@ using RawExecutor =
                                     v1::Executor::WithRawCallbackMethod_RenewLease<
                                         v1::Executor::WithRawCallbackMethod_ListArtifacts<
                                             v1::Executor::WithRawCallbackMethod_ReadArtifact<
-                                                v1::Executor::Service>>>>>>>>>>>>>;
+                                                v1::Executor::WithRawCallbackMethod_PutBlob<
+                                                    v1::Executor::Service>>>>>>>>>>>>>>;
 
 // Parses, checks and hands over to `api` on the loop; knows nothing of tasks itself. All references
 // outlive it.
 class ExecutorService final : public RawExecutor {
  public:
-  ExecutorService(CallHost& host, TaskApi& api, PrepareFunction prepare);
+  // `blobs`: null where there is no blob store.
+  ExecutorService(CallHost& host, TaskApi& api, PrepareFunction prepare, blobs::BlobStore* blobs);
 
   grpc::ServerUnaryReactor* SubmitTasks(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
@@ -59,6 +62,8 @@ class ExecutorService final : public RawExecutor {
                                           grpc::ByteBuffer* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ReadArtifact(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* PutBlob(grpc::CallbackServerContext* context,
+                                                     grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetCapacity(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) override;
@@ -70,6 +75,7 @@ class ExecutorService final : public RawExecutor {
   CallHost& host_;
   TaskApi& api_;
   PrepareFunction prepare_;
+  blobs::BlobStore* const blobs_;
 };
 
 }  // namespace boxkeeper::daemon

@@ -76,7 +76,7 @@ GrpcServer::GrpcServer(GrpcServerDeps deps, const GrpcServerOptions& options,
     : authenticator_(std::move(tokens)),
       bridge_(deps.loop, deps.metrics, options.bridge),
       host_(bridge_, deps.clock, authenticator_, deps.metrics),
-      executor_(host_, deps.api, std::move(deps.prepare)),
+      executor_(host_, deps.api, std::move(deps.prepare), deps.blobs),
       admin_(host_, deps.api, std::move(deps.reload)),
       reflection_(host_, {kExecutor, kAdmin, "grpc.health.v1.Health",
                           "grpc.reflection.v1alpha.ServerReflection"}) {

@@ -43,6 +43,7 @@ struct GrpcServerDeps {
   TaskApi& api;
   PrepareFunction prepare;
   ReloadFunction reload;
+  blobs::BlobStore* blobs = nullptr;  // null: PutBlob is refused
 };
 
 // Serves from Start on; until SetServing only health (NOT_SERVING) and Admin.GetStatus answer.

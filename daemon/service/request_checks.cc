@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "blobs/blob_name.h"
 #include "daemon/api/api_error.h"
 
 namespace boxkeeper::daemon {
@@ -187,6 +188,15 @@ absl::Status CheckRequest(const v1::ReadArtifactRequest& request) {
   checks.Require(!request.path().empty(), "path", "an artifact's path is required");
   checks.Text(request.path(), "path", kPathBytesMax);
   checks.Require(request.offset() >= 0, "offset", "must not be negative");
+  return checks.Done();
+}
+
+absl::Status CheckRequest(const v1::PutBlobRequest& request) {
+  Checks checks;
+  checks.Require(blobs::IsBlobName(request.sha256()), "sha256",
+                 "the content's SHA-256 is required in the first message: 64 lower-case "
+                 "hexadecimal digits");
+  checks.Require(request.size() >= 0, "size", "must not be negative");
   return checks.Done();
 }
 

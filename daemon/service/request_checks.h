@@ -29,6 +29,8 @@ absl::Status CheckRequest(const v1::AdoptTasksRequest& request);
 absl::Status CheckRequest(const v1::ReadLogRequest& request);
 absl::Status CheckRequest(const v1::ListArtifactsRequest& request);
 absl::Status CheckRequest(const v1::ReadArtifactRequest& request);
+// The first message; how large the blob may be is the blob store's to say.
+absl::Status CheckRequest(const v1::PutBlobRequest& request);
 absl::Status CheckRequest(const v1::GetCapacityRequest& request);
 absl::Status CheckRequest(const v1::RenewLeaseRequest& request);
 absl::Status CheckRequest(const v1::GetStatusRequest& request);

@@ -73,7 +73,13 @@ TEST_F(SecurityTest, TokensAreAskedForOnTcpAlsoByReflectionAndNotOnTheUnixSocket
     auto stream = v1::Executor::NewStub(tcp)->ReadArtifact(&context, {});
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
   }
-  EXPECT_GE(server_.metrics().unauthenticated.load(), 7u);
+  {
+    CallContext context;
+    v1::PutBlobResponse response;
+    auto stream = v1::Executor::NewStub(tcp)->PutBlob(&context, &response);
+    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  }
+  EXPECT_GE(server_.metrics().unauthenticated.load(), 8u);
 
   server_.WriteFile("tokens", "bob:other-token\n");
   ASSERT_TRUE(server_.server().Reload(std::nullopt, options.tokens_file).ok());

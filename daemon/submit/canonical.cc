@@ -38,6 +38,7 @@ enum Tag : char {
   kKeyedHash = 'h',
   kEnvReference = 'e',
   kFileReference = 'f',
+  kBlob = 'B',
 };
 
 class Writer {
@@ -144,6 +145,8 @@ void WriteFiles(const v1::TaskSpec& spec, const SecretKeeper& keeper, Writer& wr
     writer.Number(kNumber, file.mode());
     if (file.secret()) {
       writer.Field(kKeyedHash, keeper.KeyedHash(file.content()));
+    } else if (!file.blob().empty()) {
+      writer.Field(kBlob, file.blob());
     } else {
       writer.Field(kText, file.content());
     }

@@ -52,6 +52,11 @@ TaskFacts FactsOf(const rec::Accepted& accepted) {
   facts.replaces = accepted.replaces();
   facts.priority = spec.priority();
   facts.has_outputs = spec.outputs_size() > 0;
+  for (const v1::TaskFile& file : accepted.files()) {
+    if (!file.blob().empty()) facts.blobs.push_back(file.blob());
+  }
+  std::sort(facts.blobs.begin(), facts.blobs.end());
+  facts.blobs.erase(std::unique(facts.blobs.begin(), facts.blobs.end()), facts.blobs.end());
   return facts;
 }
 

@@ -27,7 +27,8 @@ struct TaskFacts {
   int64_t lease_ttl_ms = 0;       // 0 = no lease
   bool lease_cancels = false;
   bool replaces = false;
-  bool has_outputs = false;  // asked for some
+  bool has_outputs = false;        // asked for some
+  std::vector<std::string> blobs;  // that its files name, each once
   int32_t priority = 0;
 };
 

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/file_path.h"
 #include "base/secret_string.h"
 #include "base/task_key.h"
 #include "config/merge_spec.h"
 #include "config/spec_decoder.h"
 #include "config/value.h"
 #include "daemon/submit/canonical.h"
-#include "daemon/submit/file_path.h"
 #include "daemon/submit/validate_task.h"
 
 namespace boxkeeper::daemon {
@@ -183,7 +183,7 @@ class Preparation {
     for (const v1::TaskFile& file : spec_.files()) {
       v1::TaskFile* taken = file.secret() ? bundle->add_files() : task_.record.add_files();
       *taken = file;
-      taken->set_path(*NormalFilePath(file.path()));
+      taken->set_path(*base::NormalFilePath(file.path()));
       if (file.secret()) {
         taken->set_mode(kSecretFileMode);
       } else if (file.mode() == 0) {

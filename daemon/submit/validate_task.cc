@@ -8,9 +8,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file_path.h"
 #include "base/id128.h"
+#include "blobs/blob_name.h"
 #include "config/spec_decoder.h"
-#include "daemon/submit/file_path.h"
 #include "google/protobuf/unknown_field_set.h"
 
 namespace boxkeeper::daemon {
@@ -25,6 +26,7 @@ constexpr int kLabelsMax = 64;
 constexpr size_t kLabelKeyMax = 63;
 constexpr size_t kLabelValueMax = 256;
 constexpr int kFilesMax = 1000;
+constexpr int kBlobFilesMax = 100;  // the launcher's bound
 constexpr int kSecretsMax = 1000;
 constexpr uint32_t kModeMax = 07777;
 constexpr uint32_t kSecretMode = 0400;
@@ -180,7 +182,7 @@ class Validator {
       const v1::TaskFile& file = spec_.files(i);
       const std::string field = absl::StrCat("files[", i, "]");
       Unknown(file, field);
-      const std::optional<std::string> path = NormalFilePath(file.path());
+      const std::optional<std::string> path = base::NormalFilePath(file.path());
       if (!path.has_value()) {
         Add(field + ".path",
             "allowed: an absolute path or one relative to the working directory, that names a "
@@ -188,6 +190,7 @@ class Validator {
       } else if (!paths.insert(*path).second) {
         Add(field + ".path", "stands twice; allowed: each path once");
       }
+      Blob(file, field);
       if (file.secret() && file.mode() != 0 && file.mode() != kSecretMode) {
         Add(field + ".mode", "a secret file's mode is always 0400; allowed: 0400, or unset");
       } else if (file.mode() > kModeMax) {
@@ -195,6 +198,21 @@ class Validator {
       }
     }
     NestedFiles(paths);
+  }
+
+  void Blob(const v1::TaskFile& file, const std::string& field) {
+    if (file.blob().empty()) return;
+    if (!blobs::IsBlobName(file.blob())) {
+      Add(field + ".blob", "is no SHA-256; allowed: 64 lower-case hexadecimal digits");
+    } else if (!file.content().empty()) {
+      Add(field + ".blob", "stands beside content; allowed: one of the two");
+    } else if (file.secret()) {
+      Add(field + ".blob", "is not sealed; allowed: content, for a secret file");
+    }
+    if (++blobs_ == kBlobFilesMax + 1) {
+      Add("files",
+          absl::StrCat("has more than ", kBlobFilesMax, " files with a blob; allowed: that many"));
+    }
   }
 
   // No path may be a directory of another.
@@ -273,6 +291,7 @@ class Validator {
 
   const v1::TaskSpec& spec_;
   std::vector<FieldViolation>* violations_;
+  int blobs_ = 0;
 };
 
 }  // namespace

@@ -84,6 +84,13 @@ providers::CallLimits MakeCallLimits(const config::v1::Provider& provider) {
   return limits;
 }
 
+blobs::BlobLimits MakeBlobLimits(const config::v1::Config& config) {
+  const config::v1::Blobs& blobs = config.blobs();
+  return {.max_bytes = blobs.max_bytes(),
+          .max_blob_bytes = blobs.max_blob_bytes(),
+          .ttl = Millis(blobs.ttl())};
+}
+
 LogAdapterOptions MakeLogOptions(const config::v1::Config& config) {
   const config::v1::Logs& logs = config.logs();
   LogAdapterOptions options;

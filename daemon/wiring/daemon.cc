@@ -34,6 +34,7 @@ constexpr std::chrono::seconds kHandOverLimit{20};  // of the API's contract (de
 constexpr std::chrono::seconds kLogStopLimit{5};
 constexpr std::chrono::milliseconds kCallEndLimit{2000};
 constexpr std::chrono::seconds kCheckLogStoreAgain{60};
+constexpr std::chrono::seconds kSweepBlobs{60};
 constexpr int kSignalExitBase = 128;
 
 }  // namespace
@@ -90,6 +91,7 @@ awaitable<void> Daemon::Start() {
   SayStarted();
   group_->Spawn("signals", [this] { return WatchSignals(); });
   group_->Spawn("log store", [this] { return CheckLogStore(); });
+  group_->Spawn("blobs", [this] { return SweepBlobs(); });
 }
 
 // A store that is away holds nothing up: the spool keeps what it will get. But who starts a daemon
@@ -108,6 +110,14 @@ awaitable<void> Daemon::CheckLogStore() {
     if (checked.ok()) co_return;
     absl::Status slept = co_await clock_->SleepUntil(clock_->Boot() + kCheckLogStoreAgain);
     if (!slept.ok()) co_return;
+  }
+}
+
+awaitable<void> Daemon::SweepBlobs() {
+  while (true) {
+    absl::Status slept = co_await clock_->SleepUntil(clock_->Boot() + kSweepBlobs);
+    if (!slept.ok()) co_return;
+    blobs_->Sweep();
   }
 }
 
@@ -137,7 +147,8 @@ absl::Status Daemon::Listen() {
                         const auto context = prepare_.load();
                         return Prepare(item, *context);
                       },
-                      [this] { return Reload(); }};
+                      [this] { return Reload(); },
+                      blobs_.get()};
   ASSIGN_OR_RETURN(server_, GrpcServer::Start(std::move(deps), std::move(options)));
   if (config_->http().listen().empty()) return absl::OkStatus();
 
@@ -145,6 +156,9 @@ absl::Status Daemon::Listen() {
   sources.metrics = [this] {
     core_->RefreshMetrics();
     logs_->RefreshMetrics();
+    const blobs::BlobStoreStatus blobs = blobs_->status();
+    metrics_.blobs = static_cast<uint64_t>(blobs.blobs);
+    metrics_.blob_bytes = static_cast<uint64_t>(blobs.bytes);
     return metrics_.Collect();
   };
   sources.not_ready_because = [this] { return core_->NotReadyBecause(); };

@@ -16,6 +16,7 @@
 #include "base/identity/sealer.h"
 #include "base/rng.h"
 #include "base/task_group.h"
+#include "blobs/blob_store.h"
 #include "boxkeeper/config/v1/config.pb.h"
 #include "daemon/core/core.h"
 #include "daemon/http/http_server.h"
@@ -62,15 +63,18 @@ class Daemon {
   absl::Status OpenStore();
   absl::Status OpenProviders();
   absl::Status OpenLogs();
+  absl::Status OpenBlobs();
   absl::Status OpenCore();
 
   // Adds what only the process as a whole knows.
   void DecorateStatus(v1::GetStatusResponse& status) const;
+  void DecorateCapacity(v1::GetCapacityResponse& capacity) const;
 
   boost::asio::awaitable<void> Start();
   boost::asio::awaitable<absl::Status> StartServing();
   absl::Status Listen();
   boost::asio::awaitable<void> CheckLogStore();
+  boost::asio::awaitable<void> SweepBlobs();
   std::string LocalLogs() const;
   boost::asio::awaitable<void> WatchSignals();
   boost::asio::awaitable<void> HandOver();
@@ -108,6 +112,7 @@ class Daemon {
   std::atomic<std::shared_ptr<const PrepareContext>> prepare_;  // read by gRPC's threads
   std::unique_ptr<logs::ObjectStore> log_store_;
   absl::Status log_store_checked_;  // what its last check at the start said
+  std::unique_ptr<blobs::BlobStore> blobs_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<LogAdapter> logs_;
   std::unique_ptr<LoopLag> lag_;

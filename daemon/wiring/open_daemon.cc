@@ -38,6 +38,7 @@ absl::Status Daemon::OpenState() {
   RETURN_IF_ERROR(OpenStore());
   RETURN_IF_ERROR(OpenProviders());
   RETURN_IF_ERROR(OpenLogs());
+  RETURN_IF_ERROR(OpenBlobs());
   return OpenCore();
 }
 
@@ -94,6 +95,13 @@ absl::Status Daemon::OpenLogs() {
   return absl::OkStatus();
 }
 
+absl::Status Daemon::OpenBlobs() {
+  blobs::BlobStore::Deps deps{*clock_, *rng_, *files_, pool_.get_executor()};
+  blobs_ = std::make_unique<blobs::BlobStore>(std::move(deps), config_->blobs().path(),
+                                              MakeBlobLimits(*config_));
+  return blobs_->Open();
+}
+
 absl::Status Daemon::OpenCore() {
   prepare_ =
       std::make_shared<const PrepareContext>(MakePrepareContext(config_, providers_, *secrets_));
@@ -110,7 +118,8 @@ absl::Status Daemon::OpenCore() {
             return Unseal(*sealer_, box, submission);
           },
       .fatal = [](absl::Status status) { LeaveStorageFailed(status); },
-      .decorate_status = [this](v1::GetStatusResponse& status) { DecorateStatus(status); }};
+      .decorate_status = [this](v1::GetStatusResponse& status) { DecorateStatus(status); },
+      .decorate_capacity = [this](v1::GetCapacityResponse& out) { DecorateCapacity(out); }};
   ASSIGN_OR_RETURN(core_,
                    Core::Create(std::move(deps), MakeCoreOptions(*config_, deployment_->id())));
   LogAdapterDeps log_deps{.clock = *clock_,
@@ -123,8 +132,16 @@ absl::Status Daemon::OpenCore() {
                           .pool = pool_.get_executor(),
                           .fatal = [](absl::Status status) { LeaveStorageFailed(status); }};
   logs_ = std::make_unique<LogAdapter>(std::move(log_deps), MakeLogOptions(*config_));
+  core_->SetBlobPins(blobs_.get());
   core_->SetLogPort(logs_.get());
   return absl::OkStatus();
+}
+
+void Daemon::DecorateCapacity(v1::GetCapacityResponse& capacity) const {
+  const blobs::BlobLimits& limits = blobs_->limits();
+  capacity.set_max_blob_bytes(std::min(limits.max_blob_bytes, limits.max_bytes));
+  capacity.set_max_output_files(config_->outputs().max_files());
+  capacity.set_max_output_bytes(config_->outputs().max_bytes());
 }
 
 void Daemon::DecorateStatus(v1::GetStatusResponse& status) const {

@@ -88,6 +88,7 @@ void Daemon::Adopt(std::shared_ptr<const config::v1::Config> config) {
     }
   }
   logs_->SetOptions(MakeLogOptions(*config_));
+  blobs_->SetLimits(MakeBlobLimits(*config_));
   if (auto level = base::ParseLogLevel(config_->log().level())) base::SetLogLevel(*level);
 }
 

@@ -41,25 +41,37 @@ bool ParseNumber(std::string_view text, Number* number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID ADDRESS_SPACE OUTPUTS
-bool ParseInit(int argc, char** argv, InitArguments* arguments) {
-  if (argc != 12) return false;
-  bool good = ParseNumber(argv[2], &arguments->spec) && ParseNumber(argv[3], &arguments->report) &&
-              ParseNumber(argv[4], &arguments->output) &&
-              ParseNumber(argv[5], &arguments->account.uid) &&
-              ParseNumber(argv[6], &arguments->account.gid);
-  for (std::string_view rest = argv[7]; good && !rest.empty();) {
-    const size_t comma = rest.find(',');
-    gid_t group = 0;
-    good = ParseNumber(rest.substr(0, comma), &group);
-    arguments->account.groups.push_back(group);
-    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+// "1,2,3"; "" = none.
+template <typename Number>
+bool ParseNumbers(std::string_view text, std::vector<Number>* numbers) {
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    if (!ParseNumber(text.substr(0, comma), &numbers->emplace_back())) return false;
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
   }
+  return true;
+}
+
+template <typename Number>
+std::string Joined(const std::vector<Number>& numbers) {
+  std::string text;
+  for (const Number number : numbers) text += (text.empty() ? "" : ",") + std::to_string(number);
+  return text;
+}
+
+// --init SPEC REPORT OUTPUT UID GID GROUPS NAME ID ADDRESS_SPACE OUTPUTS BLOBS
+bool ParseInit(int argc, char** argv, InitArguments* arguments) {
+  if (argc != 13) return false;
+  const bool good =
+      ParseNumber(argv[2], &arguments->spec) && ParseNumber(argv[3], &arguments->report) &&
+      ParseNumber(argv[4], &arguments->output) && ParseNumber(argv[5], &arguments->account.uid) &&
+      ParseNumber(argv[6], &arguments->account.gid) &&
+      ParseNumbers(argv[7], &arguments->account.groups);
   arguments->account.name = argv[8];
   arguments->account.home = kInsideWork;
   arguments->sandbox_id = argv[9];
   return good && ParseNumber(argv[10], &arguments->address_space) &&
-         ParseNumber(argv[11], &arguments->outputs);
+         ParseNumber(argv[11], &arguments->outputs) && ParseNumbers(argv[12], &arguments->blobs);
 }
 
 class Init {
@@ -127,8 +139,10 @@ bool Init::MakeStdio() {
   // Only these, and the pipe; what bwrap was given is nothing for the command, not even by way of
   // our /proc/1/fd.
   unsigned next = 3;
-  for (const int fd : {std::min(arguments_.report, arguments_.outputs),
-                       std::max(arguments_.report, arguments_.outputs)}) {
+  std::vector<int> wanted = arguments_.blobs;  // until the files are written
+  wanted.insert(wanted.end(), {arguments_.report, arguments_.outputs});
+  std::sort(wanted.begin(), wanted.end());
+  for (const int fd : wanted) {
     if (fd < 0) continue;
     const auto kept = static_cast<unsigned>(fd);
     if (kept > next && syscall(SYS_close_range, next, kept - 1, 0) != 0) return false;
@@ -174,8 +188,16 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
   }
   std::vector<std::string> argv;
   // These say themselves why, with errno's words.
-  if (!WriteFiles(spec, arguments_.account, workdir.get(), error) ||
-      !MakeArguments(place, spec, arguments_.account, &argv, error)) {
+  base::UniqueFd input;
+  {
+    std::vector<base::UniqueFd> blobs;
+    for (const int fd : arguments_.blobs) blobs.emplace_back(fd);
+    if (WriteFiles(spec, blobs, arguments_.account, workdir.get(), error) &&
+        MakeArguments(place, spec, arguments_.account, &argv, error)) {
+      input = OpenStdin(spec, arguments_.account, workdir.get(), STDIN_FILENO, error);
+    }
+  }
+  if (!input.valid()) {
     errno = 0;
     return false;
   }
@@ -184,7 +206,7 @@ bool Init::Start(LaunchSpec& spec, std::string* error) {
   request.candidates = ProgramCandidates(argv[0], environment);
   request.argv = &argv;
   request.environment = &environment;
-  request.stdin_fd = 0;
+  request.stdin_fd = input.get();
   request.stdout_fd = 1;
   request.stderr_fd = 2;
   request.workdir = workdir.get();
@@ -280,21 +302,18 @@ void Init::Collect() {
 }  // namespace
 
 std::vector<std::string> InitCommandLine(const InitArguments& arguments) {
-  std::string groups;
-  for (const gid_t group : arguments.account.groups) {
-    groups += (groups.empty() ? "" : ",") + std::to_string(group);
-  }
   return {"--init",
           std::to_string(arguments.spec),
           std::to_string(arguments.report),
           std::to_string(arguments.output),
           std::to_string(arguments.account.uid),
           std::to_string(arguments.account.gid),
-          groups,
+          Joined(arguments.account.groups),
           arguments.account.name,
           arguments.sandbox_id,
           std::to_string(arguments.address_space),
-          std::to_string(arguments.outputs)};
+          std::to_string(arguments.outputs),
+          Joined(arguments.blobs)};
 }
 
 void RunInit(int argc, char** argv) {

@@ -46,13 +46,14 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
       !BubblewrapArguments(bubblewrap, &argv, error)) {
     return false;
   }
-  const InitArguments init{.spec = request.memfd,
-                           .report = report_end.get(),
-                           .output = request.stderr_fd,
-                           .outputs = request.outputs_fd,
-                           .account = request.account,
-                           .sandbox_id = request.sandbox_id,
-                           .address_space = request.address_space};
+  InitArguments init{.spec = request.memfd,
+                     .report = report_end.get(),
+                     .output = request.stderr_fd,
+                     .outputs = request.outputs_fd,
+                     .account = request.account,
+                     .sandbox_id = request.sandbox_id,
+                     .address_space = request.address_space};
+  for (const base::UniqueFd& blob : request.blobs) init.blobs.push_back(blob.get());
   for (std::string& argument : InitCommandLine(init)) argv.push_back(std::move(argument));
   const std::vector<std::string> no_environment;
   const base::UniqueFd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -72,6 +73,7 @@ bool IsolatedCommand::Spawn(const IsolatedRequest& request, std::string* error) 
   spawn.set_oom_score_adj = request.set_oom_score_adj;
   spawn.inherited = {request.memfd, report_end.get(), request.stderr_fd, filter.get()};
   if (request.outputs_fd >= 0) spawn.inherited.push_back(request.outputs_fd);
+  spawn.inherited.insert(spawn.inherited.end(), init.blobs.begin(), init.blobs.end());
   if (request.host->user_namespace() >= 0) {
     spawn.inherited.push_back(request.host->user_namespace());
   }

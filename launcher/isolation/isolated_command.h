@@ -22,7 +22,8 @@ struct IsolatedRequest {
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
-  int outputs_fd = -1;  // see InitArguments
+  int outputs_fd = -1;                     // see InitArguments
+  std::vector<base::UniqueFd> blobs = {};  // of OpenBlobs
   Account account;
   std::string work_path;  // see BubblewrapRequest
   std::string sandbox_id;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/core/bytes.h"
+#include "base/hex.h"
 #include "providers/local/handle.h"
 #include "providers/provider.h"
 
@@ -246,9 +247,17 @@ launcher::LaunchSpec TakeLaunchSpec(pb::LaunchRequest& launch, const std::string
     out.mode = file.mode() == 0 ? kDefaultMode : file.mode();
     out.content = file.content();
     out.secret = file.secret();
+    if (!file.blob().empty()) {
+      // A path that is missing is the launcher's to refuse.
+      out.blob_path = launch.blob_paths().contains(file.blob())
+                          ? launch.blob_paths().at(file.blob())
+                          : std::string("unknown");
+      out.blob_sha256 = base::HexDecode(file.blob()).value_or("");
+    }
     if (file.secret()) base::WipeString(*file.mutable_content());
   }
   spec.workdir = launch.workdir();
+  spec.stdin_path = launch.stdin();
   spec.user = launch.user().empty() ? run_as : launch.user();
   spec.run_timeout_ms = ToMilliseconds(launch.timeout());
   if (launch.has_grace()) spec.grace_ms = ToMilliseconds(launch.grace());

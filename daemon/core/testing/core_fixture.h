@@ -83,6 +83,12 @@ class TaskMaker {
     item_.record.mutable_spec()->mutable_log()->set_path(path);
     return *this;
   }
+  TaskMaker& Blob(const std::string& path, const std::string& blob) {
+    v1::TaskFile& file = *item_.record.add_files();
+    file.set_path(path);
+    file.set_blob(blob);
+    return *this;
+  }
   TaskMaker& Timeout(int64_t seconds) {
     item_.record.mutable_spec()->mutable_timeout()->set_seconds(seconds);
     return *this;
@@ -136,6 +142,7 @@ class CoreTest : public ::testing::Test {
     auto core = Core::Create(std::move(deps), options_);
     ASSERT_TRUE(core.ok()) << core.status();
     core_ = *std::move(core);
+    core_->SetBlobPins(blob_pins_);
     const absl::Status recovered = Await(core_->Recover());
     ASSERT_TRUE(recovered.ok()) << recovered;
     if (make_log_port_) core_->SetLogPort(make_log_port_());
@@ -298,6 +305,7 @@ class CoreTest : public ::testing::Test {
   // Makes what the core gives its tasks' output to, and destroys it; null: nothing.
   std::function<LogPort*()> make_log_port_;
   std::function<void()> drop_log_port_;
+  blobs::BlobPins* blob_pins_ = nullptr;
   base::BootTime now_{};
   absl::Time wall_;
   int reboots_ = 0;

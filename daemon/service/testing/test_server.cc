@@ -51,6 +51,11 @@ TestServer::TestServer()
       clock_(base::MakeRealClock()),
       work_(boost::asio::make_work_guard(loop_)),
       api_(*clock_),
+      rng_(base::MakeSystemRng()),
+      files_(base::MakeRealFileSystem()),
+      blobs_(std::make_unique<blobs::BlobStore>(
+          blobs::BlobStore::Deps{*clock_, *rng_, *files_, pool_.get_executor()}, folder_ + "/blobs",
+          blobs::BlobLimits{100 << 20, 64 << 20, std::chrono::hours(1)})),
       thread_([this] { loop_.run(); }) {}
 
 TestServer::~TestServer() {
@@ -60,6 +65,7 @@ TestServer::~TestServer() {
     server_->Shutdown(std::chrono::seconds(5));
     server_.reset();
   }
+  pool_.join();
   work_.reset();
   loop_.stop();
   thread_.join();
@@ -68,11 +74,18 @@ TestServer::~TestServer() {
 
 absl::Status TestServer::Start(GrpcServerOptions options) {
   options.listen.insert(options.listen.begin(), "unix:" + socket_path());
-  GrpcServerDeps deps{loop_, *clock_, metrics_, api_, PrepareForTest, [] {
+  GrpcServerDeps deps{loop_,
+                      *clock_,
+                      metrics_,
+                      api_,
+                      PrepareForTest,
+                      [] {
                         v1::ReloadResponse response;
                         response.add_changed("log.level");
                         return Ready<v1::ReloadResponse>(std::move(response));
-                      }};
+                      },
+                      blobs_.get()};
+  if (absl::Status opened = blobs_->Open(); !opened.ok()) return opened;
   auto server = GrpcServer::Start(std::move(deps), std::move(options));
   if (!server.ok()) return server.status();
   server_ = *std::move(server);

@@ -6,12 +6,16 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/file_system.h"
+#include "base/rng.h"
+#include "blobs/blob_store.h"
 #include "daemon/service/grpc_server.h"
 #include "daemon/service/testing/fake_task_api.h"
 
@@ -46,6 +50,8 @@ class TestServer {
   GrpcServer& server() { return *server_; }
   FakeTaskApi& api() { return api_; }
   Metrics& metrics() { return metrics_; }
+  // Of the loop; its files are in the folder.
+  blobs::BlobStore& blobs() { return *blobs_; }
   boost::asio::io_context& loop() { return loop_; }
 
  private:
@@ -55,6 +61,10 @@ class TestServer {
   boost::asio::io_context loop_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   FakeTaskApi api_;
+  boost::asio::thread_pool pool_{1};
+  std::unique_ptr<base::Rng> rng_;
+  std::unique_ptr<base::FileSystem> files_;
+  std::unique_ptr<blobs::BlobStore> blobs_;
   std::unique_ptr<GrpcServer> server_;
   std::thread thread_;
 };

@@ -1,8 +1,8 @@
-#include "daemon/submit/file_path.h"
+#include "base/file_path.h"
 
 #include <algorithm>
 
-namespace boxkeeper::daemon {
+namespace boxkeeper::base {
 
 std::optional<std::string> NormalFilePath(std::string_view path) {
   constexpr size_t kPathMax = 4096;  // Linux: PATH_MAX
@@ -26,4 +26,4 @@ std::optional<std::string> NormalFilePath(std::string_view path) {
   return normal;
 }
 
-}  // namespace boxkeeper::daemon
+}  // namespace boxkeeper::base
