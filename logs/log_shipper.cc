@@ -81,6 +81,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     if (found == logs_.end() || found->second->end) return;
     const std::shared_ptr<TrackedLog>& log = found->second;
     log->end = std::move(end);
+    SetWaiting(*log, false);
     if (log->running) {
       log->look_again = true;
     } else {
@@ -157,6 +158,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
   void Remove(TrackedLog& log) {
     Unlist(log);
     SetBacklog(log, 0);
+    SetWaiting(log, false);
     if (log.failures > 0) --status_.failing;
     log.failures = 0;
     const base::TaskId task = log.job.task;
@@ -241,6 +243,8 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     };
     auto seen = co_await RunOn(real_.pool, std::move(look));
     CO_RETURN_IF_ERROR(seen.status());
+    if (log->forgotten) co_return absl::OkStatus();
+    SetWaiting(*log, seen->waiting && !log->end);
     NoteLook(*log, *seen, spool_pressed_);
     uint64_t backlog = 0;
     for (const Stream stream : log->job.streams) {
@@ -248,7 +252,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       const uint64_t shipped = log->Shipped(stream);
       backlog += size > shipped ? size - shipped : 0;
     }
-    if (!log->forgotten) SetBacklog(*log, backlog);
+    SetBacklog(*log, backlog);
     co_return absl::OkStatus();
   }
 
@@ -345,6 +349,11 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     const base::BackoffOptions backoff{.initial = options_.retry_initial,
                                        .max = options_.retry_max};
     LookAt(log, real_.clock.Boot() + base::BackoffFor(backoff, log->failures - 1, real_.rng));
+  }
+
+  void SetWaiting(TrackedLog& log, bool waiting) {
+    status_.held = status_.held - (log.waiting ? 1 : 0) + (waiting ? 1 : 0);
+    log.waiting = waiting;
   }
 
   void SetBacklog(TrackedLog& log, uint64_t bytes) {

@@ -78,6 +78,7 @@ struct ShipperStatus {
   uint64_t tracked = 0;         // logs not complete yet
   uint64_t failing = 0;         // of these, those whose last attempt failed
   uint64_t backlog_bytes = 0;   // spooled and not stored, as of the last look at each
+  uint64_t held = 0;            // tasks whose output waits for room in the spool, as of that look
   std::string last_error;       // of the store; empty once a call has succeeded again
 };
 

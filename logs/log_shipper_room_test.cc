@@ -305,7 +305,10 @@ TEST_P(RoomTest, OnlyWhatIsNeededIsFreed) {
   task.world.spool_files.SetContent(absl::StrCat("/spool/t/", base::kSpoolWaitingName), "");
   daemon.clock().Advance(seconds(40));
   EXPECT_EQ(task.Freed(), task.out.size());
+  EXPECT_EQ(daemon.shipper().status().held, 1u);
   ExpectReadable(task, daemon, /*ended=*/false);
+  daemon.shipper().NoteEnd(task.world.task, task.world.End());
+  EXPECT_EQ(daemon.shipper().status().held, 0u);
 }
 
 // The daemon dies after the announcement, and the command waits for room: nothing new will come.

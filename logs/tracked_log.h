@@ -60,7 +60,8 @@ struct TrackedLog {
   std::unique_ptr<AirflowProgress> airflow;  // null with the plain layout: it is large
   // Its spool (ship_room.h):
   std::array<uint64_t, 2> freed{};  // from the begin of each stream on, as of the last look
-  bool needs_room = false;          // its supervisor waits, or will soon
+  bool waiting = false;             // its supervisor does not read: there is no room
+  bool needs_room = false;          // it waits, or will soon
   // > 0: what is stored is to be freed once it is so much.
   uint64_t room_step = 0;
   // What was announced as freed may not have been punched, if a daemon died in between.

@@ -169,6 +169,9 @@ std::vector<MetricFamily> Metrics::Collect() const {
         static_cast<double>(blob_bytes));
   gauge("boxkeeper_spool_full", "1 while the spool is at spool.max_bytes and nothing can go.",
         spool_full ? 1 : 0);
+  gauge("boxkeeper_log_held_tasks",
+        "Running tasks whose output is not read until the log store has taken some.",
+        static_cast<double>(log_held_tasks));
   counter("boxkeeper_spools_dropped_total",
           "Spools of stored logs dropped early because spool.max_bytes pressed.", spools_dropped);
   counter("boxkeeper_rejected_transitions_total", "Moves the state table does not allow.",

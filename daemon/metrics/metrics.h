@@ -60,6 +60,7 @@ struct Metrics {
   uint64_t blob_bytes = 0;          // of them together
   uint64_t spools_dropped = 0;      // of stored logs, before their time
   bool spool_full = false;
+  uint64_t log_held_tasks = 0;        // whose output waits for room in the spool
   uint64_t rejected_transitions = 0;  // moves that the state table does not allow: a bug of ours
   bool ready = false;
   DurationHistogram store_commit;

@@ -128,6 +128,12 @@ awaitable<void> LogAdapter::LookAtSpool() {
 }
 
 std::string LogAdapter::SpoolWarning() const {
+  const logs::ShipperStatus shipped = shipper_.status();
+  // One that the store keeps up with is held for moments, which is nothing to warn of.
+  if (!usage_.full && shipped.held > 0 && shipped.failing > 0) {
+    return absl::StrCat("output of ", shipped.held,
+                        " running tasks is not read until the log store has taken some of it");
+  }
   if (!usage_.full) return "";
   const bool block = options_.overflow == provider::v1::SpoolPaths::BLOCK;
   return absl::StrCat(
@@ -319,6 +325,7 @@ void LogAdapter::RefreshMetrics() {
   deps_.metrics.log_bytes_waiting = status.backlog_bytes;
   deps_.metrics.log_store_failures = status.store_failures;
   deps_.metrics.log_redactions = status.redacted;
+  deps_.metrics.log_held_tasks = status.held;
 }
 
 awaitable<absl::Status> LogAdapter::Stop(base::BootTime deadline) {

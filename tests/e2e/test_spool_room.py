@@ -109,6 +109,8 @@ def test_a_store_that_is_away_holds_the_command_and_its_return_lets_it_go_on():
         task_id = client.submit(spec(shell=SEQ.format(width=1, count=1_000_000)))
         folder = os.path.join(daemon.state_dir, "spool", task_id)
         until(lambda: os.path.exists(folder + "/waiting"), "it waits for room")
+        until(lambda: daemon.metric("boxkeeper_log_held_tasks") == 1, "the metric")
+        until(lambda: b"output of 1 running tasks is not read" in daemon.boxctl("status").stdout, "the status")
         assert not os.path.exists(folder + "/stdout.freed")
         assert client.get(task_id).log.dropped_bytes == 0
         os.remove(logs)
