@@ -171,11 +171,11 @@ asio::awaitable<absl::StatusOr<uint64_t>> LogReader::TailOffset(LogSource source
     if (search.ok() && search->found) co_return *search->found;
     if (search.ok() && source.stored.layout == Layout::kAirflow) {
       co_return co_await impl->pieces.TailOffset(source.spool, source.stored, stream, search->at,
-                                                 std::move(search->finder));
+                                                 search->finder);
     }
     if (search.ok()) {
       co_return co_await impl->stored.FreedTailOffset(std::move(source), stream, search->at,
-                                                      std::move(search->finder));
+                                                      search->finder);
     }
     if (!absl::IsNotFound(search.status())) co_return search.status();
     if (!source.stored.complete) co_return uint64_t{0};
