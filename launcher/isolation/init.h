@@ -12,10 +12,10 @@ namespace boxkeeper::launcher {
 
 // Descriptors that it inherits, and who the command runs as.
 struct InitArguments {
-  int spec = -1;           // the sealed launch spec
-  int report = -1;         // write end of the pipe to the supervisor
-  int output = -1;         // the command's stderr (bwrap's own complaints go elsewhere)
-  int outputs = -1;        // where the task's outputs are sent at the end; -1 = it has none
+  int spec = -1;                // the sealed launch spec
+  int report = -1;              // write end of the pipe to the supervisor
+  int output = -1;              // the command's stderr (bwrap's own complaints go elsewhere)
+  int outputs = -1;             // where the task's outputs are sent at the end; -1 = it has none
   std::vector<int> blobs = {};  // of the spec's files, in their order
   Account account;
   std::string sandbox_id;
