@@ -324,7 +324,7 @@ class Engine : public watcher::Subject {
   asio::awaitable<absl::StatusOr<v1::AdoptTasksResponse>> AdoptTasks(v1::AdoptTasksRequest request);
   void NotifyChanged(Generation generation);
 
-  // --- queries.cc: views, lists, waiting, status ---
+  // --- queries.cc: views, lists, waiting ---
   // The public task, durable or not: await Durable() before giving it away. `as_of` = null: now.
   asio::awaitable<absl::StatusOr<v1::Task>> View(Generation generation, const EventEntry* as_of);
   v1::Task BuildView(const TaskRow& row, const rec::Accepted& accepted, const EventEntry* as_of);
@@ -336,6 +336,8 @@ class Engine : public watcher::Subject {
   asio::awaitable<std::vector<Generation>> Select(v1::TaskFilter filter, Generation below,
                                                   size_t max);
   asio::awaitable<absl::StatusOr<v1::WaitTaskResponse>> WaitTask(v1::WaitTaskRequest request);
+
+  // --- output_queries.cc: logs and artifacts ---
   absl::StatusOr<std::unique_ptr<LogStream>> ReadLog(v1::ReadLogRequest request);
   asio::awaitable<absl::StatusOr<v1::ListArtifactsResponse>> ListArtifacts(
       v1::ListArtifactsRequest request);
@@ -343,6 +345,8 @@ class Engine : public watcher::Subject {
   // The task, if it has ended, durably.
   absl::StatusOr<TaskRow*> ResolveEnded(const v1::TaskRef& ref);
   asio::awaitable<absl::StatusOr<LogTask>> DescribeLog(Generation generation);
+
+  // --- status.cc: the daemon itself ---
   v1::GetCapacityResponse GetCapacity();
   void AddSandbox(const std::string& provider, const pb::SandboxView& view,
                   v1::ListSandboxesResponse& response);
@@ -462,6 +466,7 @@ std::chrono::milliseconds Settle(const ProviderState& provider);
 bool IsRetryable(pb::ErrorClass error_class);
 // Google's types from milliseconds; 0 stays unset where noted.
 google::protobuf::Timestamp ToTimestamp(int64_t unix_ms);
+absl::Status TaskNotFound(const std::string& what);
 absl::Status NoSuchProvider(const std::string& name);
 int64_t ToMillis(const google::protobuf::Duration& duration);
 google::protobuf::Duration ToDuration(std::chrono::milliseconds millis);
