@@ -45,6 +45,7 @@ std::string StoredFacts(const TrackedLog& log, bool can_append) {
     AddSum(merged, log.airflow->rendered, log.airflow->piece, log.airflow->hash);
     facts["merged"] = std::move(merged);
   }
+  if (!log.lost.empty()) facts["lost"] = log.lost;
   return json::serialize(facts);
 }
 

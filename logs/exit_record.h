@@ -16,7 +16,8 @@ namespace boxkeeper::logs {
 // `sha256` is of the stored bytes, pieces in order; with the `airflow` layout they and their sum
 // stand in "merged", because its pieces hold both streams. Of the raw bytes there is none: it would
 // confirm guesses at secret values. Absent: not known (the log was begun by an older version), or
-// the stream is not stored.
+// the stream is not stored. "lost" tells what the spool lost before it could be stored; `raw_bytes`
+// are without it.
 std::string StoredFacts(const TrackedLog& log, bool can_append);
 
 // `record` (a JSON object) with these facts as its last member. Another text stays as it is.

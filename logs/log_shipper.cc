@@ -16,6 +16,7 @@
 #include "logs/airflow_piece.h"
 #include "logs/exit_record.h"
 #include "logs/log_path.h"
+#include "logs/lost_tail.h"
 #include "logs/run_on.h"
 #include "logs/ship_airflow.h"
 #include "logs/ship_pieces.h"
@@ -38,6 +39,9 @@ constexpr milliseconds kPollMin{100};
 constexpr milliseconds kPollMax{2'000};
 // ... and one whose command waits for the store.
 constexpr milliseconds kRoomPoll{20};
+// So often, with the back-off between, a spool that is too short is looked at before it is
+// believed.
+constexpr int kBelieveAfter = 5;
 constexpr int kGrowthPercent = 150;  // of flush and poll intervals, each time
 
 milliseconds Grown(milliseconds interval, milliseconds max) {
@@ -189,6 +193,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     log->look_again = false;
     ShipTurn turn;
     absl::Status result = co_await Ship(log, turn);
+    if (!result.ok() && log->end) co_await LookForTail(log);
     --running_;
     log->running = false;
     status_.stored_bytes += turn.stored_bytes;
@@ -231,6 +236,10 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       turn.held = true;
       co_return absl::OkStatus();
     }
+    // Where nobody attested the sizes they are the spool's, and the power may have taken from it
+    // what is stored.
+    log->end->stdout_bytes = std::max(log->end->stdout_bytes, log->Rendered(Stream::kStdout));
+    log->end->stderr_bytes = std::max(log->end->stderr_bytes, log->Rendered(Stream::kStderr));
     absl::Status ended = co_await Complete(log);
     CO_RETURN_IF_ERROR(ended);
     turn.done = true;
@@ -284,6 +293,21 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     return log.backlog > 0 && flush > now ? std::min(poll, flush) : poll;
   }
 
+  // An ended log that cannot be shipped: is it all still there? Nobody writes to its spool any
+  // more, so what is missing again and again (and not only while a disk is not mounted) is gone.
+  asio::awaitable<void> LookForTail(std::shared_ptr<TrackedLog> log) {
+    auto look = [files = &real_.files, spool = log->job.spool] {
+      return SpooledLengths(*files, spool);
+    };
+    const auto lengths = co_await RunOn(real_.pool, std::move(look));
+    if (!lengths.ok()) co_return;
+    log->short_looks = LacksTail(*log, *lengths) ? log->short_looks + 1 : 0;
+    if (log->short_looks < kBelieveAfter) co_return;
+    GiveUpTail(*log, *lengths);
+    base::LogWarning("the spool lost output before it was stored",
+                     {{"task_id", log->job.task.ToString()}, {"lost", log->lost}});
+  }
+
   // Everything is stored: the spool is redacted for later readers, then the exit record, then the
   // journal's last word, after which the secret values are forgotten.
   asio::awaitable<absl::Status> Complete(std::shared_ptr<TrackedLog> log) {
@@ -300,6 +324,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     store::v1::LogRecord record;
     record.set_generation(log->job.generation);
     record.set_complete(true);
+    record.set_lost(log->lost);
     co_return co_await Record(std::move(record));
   }
 

@@ -65,6 +65,8 @@ struct LogEnd {
   // The log is not complete before Release, whatever else is stored: the task's outputs are still
   // on their way, and the exit record tells of them.
   bool held = false;
+  // Nobody attested the sizes: the store may have more than the spool, from before a power cut.
+  bool unattested = false;
 };
 
 // For metrics and Admin.Status.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/log_path.h"
 
@@ -15,6 +16,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr size_t kPlaceDigits = 16;
+constexpr size_t kReadBytes = 1024 * 1024;
 
 }  // namespace
 
@@ -43,6 +45,21 @@ asio::awaitable<absl::StatusOr<std::vector<uint64_t>>> ListPieces(ObjectStore& s
   }
   std::sort(places.begin(), places.end());
   co_return places;
+}
+
+asio::awaitable<absl::StatusOr<bool>> HoldsPiece(ObjectStore& store, std::string name,
+                                                 uint64_t begin, uint64_t size,
+                                                 std::string sha256) {
+  base::Sha256Stream hash;
+  for (uint64_t at = 0; at <= size;) {
+    auto data = co_await store.Read(name, begin + at, kReadBytes);
+    if (absl::IsNotFound(data.status())) co_return false;
+    CO_RETURN_IF_ERROR(data.status());
+    hash.Add(*data);
+    at += data->size();
+    if (data->size() < kReadBytes) break;
+  }
+  co_return hash.Finish() == sha256;
 }
 
 }  // namespace boxkeeper::logs

@@ -1,4 +1,4 @@
-// Which pieces of a stream the store has (`plain` layout where the store cannot append).
+// Which pieces the store has.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -12,9 +12,16 @@
 
 namespace boxkeeper::logs {
 
-// Where the pieces <log_path>/<stream>.<16-digit place> begin, ascending. Any number of them.
+// `plain` layout where the store cannot append: where the pieces <log_path>/<stream>.<16-digit
+// place> begin, ascending. Any number of them.
 boost::asio::awaitable<absl::StatusOr<std::vector<uint64_t>>> ListPieces(ObjectStore& store,
                                                                          std::string log_path,
                                                                          Stream stream);
+
+// True if what the object `name` has from `begin` on is these `size` bytes, and nothing behind
+// them.
+boost::asio::awaitable<absl::StatusOr<bool>> HoldsPiece(ObjectStore& store, std::string name,
+                                                        uint64_t begin, uint64_t size,
+                                                        std::string sha256);
 
 }  // namespace boxkeeper::logs

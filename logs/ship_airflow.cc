@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/log_path.h"
+#include "logs/piece_list.h"
 #include "logs/piece_map.h"
 #include "logs/run_on.h"
 
@@ -43,6 +44,12 @@ class AirflowTurn {
       }
       const uint64_t size = CutBytes();
       absl::Status put = co_await Put();
+      if (absl::IsDataLoss(put)) {
+        auto there =
+            co_await HoldsPiece(deps_.store, Name(), 0, size, progress_.cut->record.sha256());
+        CO_RETURN_IF_ERROR(there.status());
+        if (*there) put = absl::OkStatus();
+      }
       if (absl::IsDataLoss(put) && ++new_cuts < kMaxNewCuts) {
         base::LogWarning("log piece cannot be repeated, cutting it anew",
                          {{"task_id", log_.job.task.ToString()}, {"piece", progress_.piece}});
@@ -63,6 +70,10 @@ class AirflowTurn {
   uint64_t CutBytes() const {
     const store::v1::LogRecord& record = progress_.cut->record;
     return static_cast<uint64_t>(record.to() - record.from());
+  }
+
+  std::string Name() const {
+    return AirflowPieceName(log_.job.path, log_.job.generation, progress_.piece);
   }
 
   AirflowRenderer::Input Input() const {
@@ -118,9 +129,7 @@ class AirflowTurn {
     const store::v1::LogRecord& cut = progress_.cut->record;
     AirflowRenderer::Input input = Input();
     input.exact_bytes = CutBytes();
-    Piece piece{.name = AirflowPieceName(log_.job.path, log_.job.generation, progress_.piece),
-                .size = CutBytes(),
-                .sha256 = cut.sha256()};
+    Piece piece{.name = Name(), .size = CutBytes(), .sha256 = cut.sha256()};
     piece.open = PieceOpener(Reader(), cut.cursor_from(), input, progress_.cut->bytes);
     base::Failpoint("piece.before_put");
     absl::Status put = co_await deps_.store.Put(std::move(piece));

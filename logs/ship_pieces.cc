@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/fault_points.h"
 #include "base/log.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/layout_plain.h"
@@ -53,7 +52,8 @@ class PiecesTurn {
       }
       absl::Status stored = co_await Store();
       if (absl::IsDataLoss(stored)) {
-        auto there = co_await IsStored();
+        auto there = co_await HoldsPiece(deps_.store, Name(), growing_ ? Place() : 0, CutBytes(),
+                                         progress_.cut->record.sha256());
         CO_RETURN_IF_ERROR(there.status());
         if (*there) stored = absl::OkStatus();
       }
@@ -191,22 +191,6 @@ class PiecesTurn {
     // Many logs may wait for a store that is down; their bytes are in the spool.
     if (!stored.ok()) progress_.cut->bytes.reset();
     co_return stored;
-  }
-
-  // The store has the cut, and nothing behind it.
-  asio::awaitable<absl::StatusOr<bool>> IsStored() {
-    const uint64_t begin = growing_ ? Place() : 0;
-    const uint64_t size = CutBytes();
-    base::Sha256Stream hash;
-    for (uint64_t at = 0; at <= size;) {
-      auto data = co_await deps_.store.Read(Name(), begin + at, kReadBytes);
-      if (absl::IsNotFound(data.status())) co_return false;
-      CO_RETURN_IF_ERROR(data.status());
-      hash.Add(*data);
-      at += data->size();
-      if (data->size() < kReadBytes) break;
-    }
-    co_return hash.Finish() == progress_.cut->record.sha256();
   }
 
   asio::awaitable<absl::Status> Confirm() {

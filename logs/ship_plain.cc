@@ -36,7 +36,14 @@ class PlainTurn {
   // True when it stopped because `budget` is used up.
   asio::awaitable<absl::StatusOr<bool>> Run(uint64_t budget) {
     for (;;) {
-      if (log_.forgotten || AtEnd()) break;
+      if (log_.forgotten) break;
+      if (AtEnd()) {
+        if (!log_.end->unattested) break;
+        auto taken = co_await TakeOver();
+        CO_RETURN_IF_ERROR(taken.status());
+        if (!*taken) break;
+        continue;
+      }
       if (turn_.stored_bytes >= budget) {
         absl::Status confirmed = co_await ConfirmForRoom();
         CO_RETURN_IF_ERROR(confirmed);
@@ -58,7 +65,11 @@ class PlainTurn {
 
   // Makes all that was written durable; at the end of the stream.
   asio::awaitable<absl::Status> Finish() {
-    if (progress_.position == 0) co_return absl::OkStatus();
+    if (progress_.position == 0) {
+      const bool may_be_there = log_.end->unattested || !log_.lost.empty();
+      if (may_be_there) co_return co_await deps_.store.Remove(name_);
+      co_return absl::OkStatus();
+    }
     absl::Status synced = co_await deps_.store.Sync(name_, Place());
     base::Failpoint("log.after_sync");
     if (!synced.ok()) StartAgain(synced);
@@ -105,6 +116,9 @@ class PlainTurn {
     }
     if (slice->data.empty()) {
       if (!final_size_) co_return false;
+      auto taken = co_await TakeOver();
+      CO_RETURN_IF_ERROR(taken.status());
+      if (*taken) co_return true;
       co_return absl::DataLossError(absl::StrCat(name_, ": the spool ends at ", slice->file_size,
                                                  " of ", *final_size_, " bytes"));
     }
@@ -118,6 +132,22 @@ class PlainTurn {
     progress_.hash = *hash;
     turn_.stored_bytes += size;
     co_return true;
+  }
+
+  // The spool has no more of the ended stream, but the store may: what an earlier life of the
+  // daemon wrote, and a power cut took from the spool before it was confirmed. True if there was
+  // some. Not from a NUL on: so blocks look that did not reach the store's disk.
+  asio::awaitable<absl::StatusOr<bool>> TakeOver() {
+    if (!progress_.gap.empty() && progress_.position < progress_.gap.to) co_return false;
+    uint64_t wanted = kReadBytes;
+    if (!AtEnd()) wanted = std::min<uint64_t>(wanted, *final_size_ - progress_.position);
+    auto data = co_await deps_.store.Read(name_, Place(), wanted);
+    if (absl::IsNotFound(data.status())) co_return false;
+    CO_RETURN_IF_ERROR(data.status());
+    data->resize(std::min(data->find('\0'), data->size()));
+    progress_.position += data->size();
+    if (progress_.hash) progress_.hash->Update(*data);
+    co_return !data->empty();
   }
 
   // The stream is over and the next bytes are gone.

@@ -81,6 +81,13 @@ uint64_t TrackedLog::Shipped(Stream stream) const {
                                                          : cursor.stderr_scanned());
 }
 
+uint64_t TrackedLog::Rendered(Stream stream) const {
+  if (job.layout != Layout::kAirflow) return plain_of(stream).position;
+  const store::v1::LogCursor& cursor = airflow->cursor;
+  return static_cast<uint64_t>(stream == Stream::kStdout ? cursor.stdout_line()
+                                                         : cursor.stderr_line());
+}
+
 bool Resume(TrackedLog& log) {
   bool complete = false;
   for (const store::v1::LogRecord& record : log.job.resume) {

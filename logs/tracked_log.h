@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/clock.h"
 #include "boxkeeper/store/v1/records.pb.h"
@@ -68,6 +69,9 @@ struct TrackedLog {
   std::array<bool, 2> punched{};
   bool has_freed = false;    // in this visit
   bool cannot_free = false;  // the file system cannot
+  // In a row: looks at the ended log that found less in the spool than it should have.
+  int short_looks = 0;
+  std::string lost;  // what was given up for that reason, for people
   bool exit_record_stored = false;
   bool spool_redacted = false;
 
@@ -103,6 +107,8 @@ struct TrackedLog {
   uint64_t Confirmed(Stream stream) const;
   // Spool bytes of the stream that have gone to the store, or been looked at.
   uint64_t Shipped(Stream stream) const;
+  // Of these, the ones that have gone.
+  uint64_t Rendered(Stream stream) const;
 };
 
 // Takes up what the journal says; true if the log is complete already.

@@ -37,6 +37,7 @@ struct LogEnd {
   int64_t stdout_bytes = 0;
   int64_t stderr_bytes = 0;
   int64_t dropped_bytes = 0;
+  bool unattested = false;  // nobody told them: the task is LOST
   // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has
   // better to do (docs/performance.md). `outputs`: with every artifact; null = as the core knows.
   std::function<std::string(const v1::OutputsStatus* outputs)> exit_record;

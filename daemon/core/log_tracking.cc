@@ -71,6 +71,7 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   end.stdout_bytes = status.stdout_bytes();
   end.stderr_bytes = status.stderr_bytes();
   end.dropped_bytes = status.dropped_bytes();
+  end.unattested = row.state() == v1::TASK_STATE_LOST;
   // The exit record is the task's end as the API gives it, without command and spec.
   v1::Task task;
   task.set_id(row.id.ToString());
@@ -130,8 +131,13 @@ void Engine::LogComplete(Generation generation) {
   TaskRow* row = table_.Find(generation);
   if (row == nullptr || row->status.log_complete()) return;
   const bool suppressed = row->status.has_stop() && row->status.stop().suppress_events();
+  std::string lost;
+  for (const LoggedRecord& logged : row->log_records) lost += logged.record.lost();
   Amend(*row, suppressed ? v1::EVENT_TYPE_UNSPECIFIED : v1::EVENT_TYPE_LOG_COMPLETE,
-        [](rec::TaskStatus& status) { status.set_log_complete(true); });
+        [&lost](rec::TaskStatus& status) {
+          status.set_log_complete(true);
+          status.set_log_lost(lost);
+        });
   base::Failpoint("log.complete");
   if (!suppressed) ++deps_.metrics.events;
   if (IsTerminal(row->state())) EraseSecrets(*row);

@@ -91,6 +91,10 @@ v1::Task Engine::BuildView(const TaskRow& row, const rec::Accepted& accepted,
   if (log_port_ != nullptr) log.set_path(log_port_->LogPath(log_task));
   const bool log_known = as_of == nullptr || as_of->type == v1::EVENT_TYPE_LOG_COMPLETE;
   log.set_complete(log_known && status.log_complete());
+  if (log.complete() && !status.log_lost().empty()) {
+    const std::string before = log.incomplete().empty() ? "" : log.incomplete() + "; ";
+    log.set_incomplete(before + status.log_lost());
+  }
   if (auto id = IdFromBytes(status.sandbox_id()); id.ok() && state != v1::TASK_STATE_QUEUED) {
     v1::SandboxStatus& sandbox = *task.mutable_sandbox();
     sandbox.set_id(id->ToString());

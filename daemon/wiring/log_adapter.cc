@@ -258,6 +258,7 @@ void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
   known.stderr_bytes =
       static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
   known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
+  known.unattested = end.unattested;
   known.held = with_outputs_.contains(id);
   if (known.held) {
     known.exit_record = [files = &deps_.files, id, path = OutputsPath(id),
