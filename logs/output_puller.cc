@@ -134,8 +134,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
         output.why = absl::StrCat(std::string(StreamName(stream)), ": ", drained.why);
       }
     }
-    auto sync = [task] { return task->spool.Sync(); };
-    const absl::Status synced = co_await OnPool(task, sync);
+    const absl::Status synced = co_await SyncDrained(task);
     if (!synced.ok()) {
       output.complete = false;
       output.why = std::string(synced.message());
@@ -366,6 +365,20 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
       const base::BootTime next = std::min(deadline, deps_.clock.Boot() + backoff.Next());
       const absl::Status slept = co_await deps_.clock.SleepUntil(next);
       if (!slept.ok()) co_return drained;
+    }
+  }
+
+  // What is not durable is not there yet: tried again for as long as bytes would be waited for.
+  asio::awaitable<absl::Status> SyncDrained(std::shared_ptr<Pulled> task) {
+    const base::BootTime deadline = deps_.clock.Boot() + options_.final_drain;
+    base::Backoff backoff({.initial = options_.poll_min, .max = kRetry.max}, deps_.rng);
+    auto sync = [task] { return task->spool.Sync(); };
+    while (true) {
+      const absl::Status synced = co_await OnPool(task, sync);
+      if (synced.ok() || deps_.clock.Boot() >= deadline) co_return synced;
+      const base::BootTime next = std::min(deadline, deps_.clock.Boot() + backoff.Next());
+      const absl::Status slept = co_await deps_.clock.SleepUntil(next);
+      if (!slept.ok()) co_return synced;
     }
   }
 

@@ -370,6 +370,87 @@ TEST_F(OutputPullerTest, WhereverItDiesTheNextOneGoesOn) {
   }
 }
 
+// As Linux does it: what a failed sync did not write stays readable, counts as clean, and is gone
+// with the power.
+class FailedSyncTest : public OutputPullerTest {
+ protected:
+  FailedSyncTest() {
+    fs_.ForgetAtFailedSync("/spool");
+    source_.ended = true;
+    for (int i = 0; i < 50; ++i) {
+      absl::StrAppend(&source_.printed[Stream::kStdout], "line ", i, "\n");
+    }
+    options_.read_bytes = 64;
+    Make();
+  }
+
+  // Syncs of files whose path has `part` in it fail, from the `from`-th one on, `count` times.
+  void Fail(std::string part, int from, int count) {
+    fs_.SetFault([this, part, from, count](base::FileOperation operation,
+                                           const std::string& path) -> absl::Status {
+      const bool sync =
+          operation == base::FileOperation::kSync && path.find(part) != std::string::npos;
+      if (!sync || ++syncs_ <= from || syncs_ > from + count) return absl::OkStatus();
+      return absl::DataLossError("I/O error");
+    });
+  }
+
+  PullEnd End() const { return Sizes(source_.printed.at(Stream::kStdout).size(), 0); }
+
+  void ExpectDurable() {
+    fs_.SetFault(nullptr);
+    fs_.Crash(*rng_);
+    EXPECT_EQ(Spooled(), source_.printed[Stream::kStdout]);
+    PulledSpool spool(fs_, SpoolFiles("/spool/1"), {});
+    ASSERT_TRUE(spool.Load().ok());
+    EXPECT_EQ(spool.length(Stream::kStdout), source_.printed[Stream::kStdout].size());
+  }
+
+  int syncs_ = 0;
+};
+
+TEST_F(FailedSyncTest, WhatWasNotSyncedIsFetchedAndWrittenAnew) {
+  for (int from = 0; from < 8; ++from) {
+    SCOPED_TRACE(from);
+    for (const char* file : {"/spool/1/stdout", "/spool/1/index"}) (void)fs_.Remove(file);
+    syncs_ = 0;
+    Make();
+    Fail("stdout", from, 2);
+    const auto output = Drain(End());
+    ASSERT_TRUE(output.has_value());
+    EXPECT_TRUE(output->complete) << output->why;
+    ExpectDurable();
+  }
+}
+
+TEST_F(FailedSyncTest, TheIndexIsWrittenAnew) {
+  Fail("index", 0, 2);
+  const auto output = Drain(End());
+  ASSERT_TRUE(output.has_value());
+  EXPECT_TRUE(output->complete) << output->why;
+  EXPECT_GE(syncs_, 3);
+  ExpectDurable();
+}
+
+TEST_F(FailedSyncTest, ADiskThatNeverTakesItIsGivenUpAndSaidSo) {
+  Fail("index", 0, 1'000'000);
+  const auto output = Drain(End());
+  ASSERT_TRUE(output.has_value());
+  EXPECT_FALSE(output->complete);
+  EXPECT_EQ(output->why, "I/O error");
+  EXPECT_GE(took_, options_.final_drain);
+  EXPECT_LE(took_, options_.final_drain + seconds(1));
+}
+
+TEST_F(FailedSyncTest, WhatWasNotSyncedIsNotTakenForOutput) {
+  Fail("stdout", 1, 1'000'000);
+  const auto output = Drain(End());
+  ASSERT_TRUE(output.has_value());
+  EXPECT_FALSE(output->complete);
+  EXPECT_EQ(output->stdout_bytes, 64u);
+  EXPECT_EQ(Spooled().size(), 64u);
+}
+
 TEST_F(OutputPullerTest, StopsInTheMiddleOfARead) {
   source_.latency = seconds(9);
   puller_->Pull(Job());

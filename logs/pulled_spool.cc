@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/core/unique_fd.h"
 #include "base/fault_points.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "logs/spool_reader.h"
 
@@ -105,7 +106,7 @@ absl::Status PulledSpool::Append(Stream stream, std::string_view data, int64_t a
   ASSIGN_OR_RETURN(const auto file, OpenOrMake(paths_.path(stream)));
   RETURN_IF_ERROR(file->WriteAt(state.length, data));
   base::Failpoint("pull.after_write");
-  if (!base::Mutated("spool_not_synced")) RETURN_IF_ERROR(file->Sync());
+  if (!base::Mutated("spool_not_synced")) RETURN_IF_ERROR(SyncBytes(*file, state.length));
   base::Failpoint("pull.after_sync");
   RETURN_IF_ERROR(AddToIndex({.stream = IndexName(stream),
                               .length = static_cast<uint32_t>(data.size()),
@@ -114,6 +115,17 @@ absl::Status PulledSpool::Append(Stream stream, std::string_view data, int64_t a
   base::Failpoint("pull.after_index");
   state.length += data.size();
   return absl::OkStatus();
+}
+
+// After a failed sync the kernel takes the pages for clean, and syncing again would succeed without
+// a byte on the disk. So the stream does not grow: its bytes are fetched and written once more.
+absl::Status PulledSpool::SyncBytes(base::File& file, uint64_t length) {
+  const absl::Status synced = file.Sync();
+  if (synced.ok()) return synced;
+  if (base::Mutated("failed_sync_ignored")) return absl::OkStatus();
+  // Not to be taken for output until then. If the disk refuses this too, they are the right bytes.
+  base::LogIfError(file.Truncate(length), "what was not synced stays behind the spool's end");
+  return synced;
 }
 
 absl::Status PulledSpool::AddToIndex(const base::IndexRecord& record) {
@@ -187,10 +199,23 @@ absl::Status PulledSpool::GiveUp(Stream stream, uint64_t size) {
 absl::Status PulledSpool::Sync() {
   if (streams_[0].length + streams_[1].length == 0) return absl::OkStatus();
   if (base::Mutated("spool_not_synced")) return absl::OkStatus();
+  // The streams' bytes were synced as they came.
+  if (in_doubt_) RETURN_IF_ERROR(RewriteIndex());
+  in_doubt_ = true;
   RETURN_IF_ERROR(SpoolReader(files_, paths_, nullptr).Sync());
   const std::string folder = base::ParentDirectory(paths_.index_path());
   RETURN_IF_ERROR(files_.SyncDir(folder));
-  return files_.SyncDir(base::ParentDirectory(folder));
+  RETURN_IF_ERROR(files_.SyncDir(base::ParentDirectory(folder)));
+  in_doubt_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status PulledSpool::RewriteIndex() {
+  auto index = files_.Open(paths_.index_path(), {});
+  if (absl::IsNotFound(index.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(index.status());
+  ASSIGN_OR_RETURN(const std::string records, (*index)->ReadAt(0, index_end_));
+  return base::WriteFileAtomically(files_, paths_.index_path(), records, kFileMode);
 }
 
 }  // namespace boxkeeper::logs

@@ -49,7 +49,8 @@ class PulledSpool {
   absl::Status Append(Stream stream, std::string_view data, int64_t arrival_unix_ms);
   // Bytes up to `size` will never be fetched: they count as dropped.
   absl::Status GiveUp(Stream stream, uint64_t size);
-  // All of it is durable, with its names.
+  // All of it is durable, with its names. Repeatable: after a failure it writes anew what may not
+  // be on the disk though nothing says so any more.
   absl::Status Sync();
 
  private:
@@ -63,6 +64,8 @@ class PulledSpool {
   absl::Status MakeRoom();
   absl::Status CheckDisk() const;
   absl::Status Announce(Stream stream, Hole hole);
+  absl::Status SyncBytes(base::File& file, uint64_t length);
+  absl::Status RewriteIndex();
   absl::Status AddToIndex(const base::IndexRecord& record);
   absl::StatusOr<std::unique_ptr<base::File>> OpenOrMake(const std::string& path);
   uint64_t StoredBytes() const;
@@ -72,6 +75,7 @@ class PulledSpool {
   const SpoolLimit limit_;
   bool loaded_ = false;
   bool index_cut_ = false;  // what no record covers was cut off
+  bool in_doubt_ = false;   // the last Sync failed
   uint64_t index_end_ = 0;
   std::array<State, 2> streams_;
 };

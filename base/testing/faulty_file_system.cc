@@ -56,6 +56,7 @@ struct FaultyFileSystem::State {
   std::set<std::string> directories{"/", "."};
   std::optional<uint64_t> capacity;
   std::function<absl::Status(FileOperation, const std::string&)> fault;
+  std::string forgetful;  // prefix; empty: nothing is
   std::optional<uint64_t> stop_after;
   uint64_t changes = 0;
   uint64_t generation = 0;  // raised by Crash and KillProcess
@@ -144,7 +145,11 @@ class FaultyFile final : public File {
 
   absl::Status Sync() override {
     std::lock_guard lock(state_->mutex);
-    RETURN_IF_ERROR(Begin(FileOperation::kSync, true));
+    if (absl::Status begun = Begin(FileOperation::kSync, true); !begun.ok()) {
+      const std::string& forgetful = state_->forgetful;
+      if (!forgetful.empty() && path_.starts_with(forgetful)) inode_->unsynced.clear();
+      return begun;
+    }
     for (const Change& change : inode_->unsynced) {
       change.ApplyTo(inode_->durable, change.data.size());
     }
@@ -387,6 +392,11 @@ void FaultyFileSystem::SetFault(
     std::function<absl::Status(FileOperation, const std::string&)> fault) {
   std::lock_guard lock(state_->mutex);
   state_->fault = std::move(fault);
+}
+
+void FaultyFileSystem::ForgetAtFailedSync(std::string prefix) {
+  std::lock_guard lock(state_->mutex);
+  state_->forgetful = std::move(prefix);
 }
 
 void FaultyFileSystem::StopAfter(uint64_t n) {

@@ -59,6 +59,10 @@ class FaultyFileSystem final : public FileSystem {
   // Asked before each operation; an error is returned instead of doing it (a write does nothing, a
   // sync keeps its writes unsynced). Null: no faults.
   void SetFault(std::function<absl::Status(FileOperation, const std::string& path)> fault);
+  // From now on a Sync of a file below `prefix` that a fault refuses forgets what was unsynced, as
+  // Linux does: readers still see it, and no later Sync makes it durable unless it is written
+  // again.
+  void ForgetAtFailedSync(std::string prefix);
   // After `n` more operations that change something (write, truncate, punch, sync, rename, remove,
   // creating open, SyncDir) every operation fails with kDataLoss until Crash. For "crash at each
   // step" loops.

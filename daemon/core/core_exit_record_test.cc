@@ -204,5 +204,24 @@ TEST_F(ExitRecordTest, NoEventIsSentToAClientThatWantsNone) {
   EXPECT_EQ(CountLogComplete(), 0);
 }
 
+// Told with LOG_COMPLETE, and not by the end before it, however late that is read.
+TEST_F(ExitRecordTest, TellsWhatTheSpoolLost) {
+  Boot();
+  const v1::SubmitResult task = Submit(TaskMaker(1).Owner("o"));
+  WaitEnd(task.id());
+  store::v1::LogRecord record;
+  record.set_generation(task.generation());
+  record.set_complete(true);
+  record.set_lost("stdout: 7 bytes");
+  EXPECT_TRUE(Await(core_->RecordLog(record)).ok());
+  Restart();
+  EXPECT_EQ(StoreAll(), 1u);
+  EXPECT_EQ(Get(task.id()).log().incomplete(), "stdout: 7 bytes");
+  for (const v1::Event& event : Events("o")) {
+    const bool last = event.type() == v1::EVENT_TYPE_LOG_COMPLETE;
+    EXPECT_EQ(event.task().log().incomplete(), last ? "stdout: 7 bytes" : "");
+  }
+}
+
 }  // namespace
 }  // namespace boxkeeper::daemon

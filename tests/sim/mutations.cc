@@ -52,6 +52,8 @@ constexpr Mutation kMutations[] = {
     // output
     {"end_before_output", "an end is told before the task's output is fetched"},
     {"silent_end_not_recorded", "a task that ends without a log has no exit record"},
+    {"failed_sync_ignored",
+     "a failed sync of what was fetched is taken for one that can be repeated"},
     {"spool_not_synced", "what is fetched is written and not synced"},
     // clocks and bounds
     {"timeout_by_wall_clock", "the run timeout is measured by the wall clock"},

@@ -23,6 +23,7 @@ Output::Output(Deps deps, uint64_t seed)
       group_(deps.clock, deps.executor) {
   // The directory is the world's, and is there; a full disk makes nothing anew.
   (void)deps_.disk.MakeDirectories(kSpoolDir, 0700);
+  deps_.disk.ForgetAtFailedSync(kSpoolDir);
 }
 
 awaitable<absl::StatusOr<provider::v1::SpoolPaths>> Output::PrepareSpool(base::TaskId id) {

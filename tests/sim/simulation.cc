@@ -6,6 +6,7 @@
 #include "tests/sim/draws.h"
 #include "tests/sim/durable.h"
 #include "tests/sim/life.h"
+#include "tests/sim/output.h"
 #include "tests/sim/readers.h"
 #include "tests/sim/world.h"
 
@@ -81,7 +82,7 @@ class Simulation {
     if (draws.Chance(plan_.power_cut)) return life_.CutPower(draws), true;
     if (draws.Chance(plan_.reboot)) return life_.Reboot(draws), true;
     if (draws.Chance(plan_.stopped)) return life_.Stop(draws.Wide(100, 120'000)), true;
-    if (draws.Chance(plan_.fsync_error)) return FailSyncs(), true;
+    if (draws.Chance(plan_.fsync_error)) return FailSyncs(draws), true;
     if (draws.Chance(plan_.disk_full)) return FillDisk(draws), true;
     if (draws.Chance(plan_.clock_jump)) return JumpClock(draws), true;
     return false;
@@ -102,15 +103,21 @@ class Simulation {
     return false;
   }
 
-  void FailSyncs() {
-    trace_.Say("syncs fail");
-    world_.disk.SetFault([](base::FileOperation operation, const std::string& path) {
-      if (operation != base::FileOperation::kSync) return absl::OkStatus();
+  // Of the whole disk, or of the output's alone, which the daemon survives.
+  void FailSyncs(Draws& draws) {
+    const bool all = draws.Chance(0.5);
+    trace_.Say(all ? "syncs fail" : "syncs of output fail");
+    world_.disk.SetFault([all](base::FileOperation operation, const std::string& path) {
+      const bool hit = all || path.starts_with(Output::kSpoolDir);
+      if (operation != base::FileOperation::kSync || !hit) return absl::OkStatus();
       return absl::DataLossError(absl::StrCat(path, ": I/O error"));
     });
     // Whoever is in the middle of something finds out.
-    life_.Advance(milliseconds(100));
+    life_.Advance(all ? milliseconds(100) : draws.Wide(100, 5'000));
     if (!life_.dead()) world_.disk.SetFault(nullptr);
+    if (all || !draws.Chance(0.5)) return;
+    life_.Advance(draws.Wide(1, 1'000));
+    if (!life_.dead()) life_.CutPower(draws);
   }
 
   void FillDisk(Draws& draws) {
