@@ -41,9 +41,14 @@ bool Patience::TryAgain(const absl::Status& error) {
   if (lost_at_ == absl::InfinitePast()) {
     lost_at_ = now;
     pause_ = kFirstPause;
+    // Only what comes from the daemon has a reason of its own.
+    const std::string reason = ErrorReason(error);
+    connected_ = !reason.empty() && reason != "UNREACHABLE";
     if (talk_) {
-      console_.Progress(absl::StrCat("lost the connection to ", client_.connection().address,
-                                     ", trying again for up to ",
+      const std::string what =
+          connected_ ? std::string(error.message())
+                     : absl::StrCat("lost the connection to ", client_.connection().address);
+      console_.Progress(absl::StrCat(what, ", trying again for up to ",
                                      HumanDuration(client_.connection().reconnect_timeout)));
     }
   }
@@ -56,7 +61,7 @@ bool Patience::TryAgain(const absl::Status& error) {
 void Patience::Answered() {
   if (lost_at_ == absl::InfinitePast()) return;
   lost_at_ = absl::InfinitePast();
-  if (talk_) console_.Progress("connected again");
+  if (talk_) console_.Progress(connected_ ? "it works again" : "connected again");
 }
 
 }  // namespace boxkeeper::cli
