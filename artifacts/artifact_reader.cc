@@ -6,8 +6,8 @@
 
 #include "artifacts/spooled_outputs.h"
 #include "base/core/outputs_format.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::artifacts {
 
@@ -47,7 +47,7 @@ awaitable<absl::StatusOr<v1::OutputsStatus>> ArtifactReader::List(ArtifactSource
   auto read = [files = &deps_.files, path = source.manifest_path] {
     return ReadManifest(*files, path);
   };
-  auto manifest = co_await logs::RunOn(deps_.pool, std::move(read));
+  auto manifest = co_await base::RunOn(deps_.pool, std::move(read));
   if (!manifest.ok()) co_return manifest.status();
   if (manifest->has_value()) {
     v1::OutputsStatus outputs = DescribeOutputs(source.task, **manifest);
@@ -69,7 +69,7 @@ awaitable<absl::StatusOr<std::string>> ArtifactReader::Read(ArtifactSource sourc
   auto read = [files = &deps_.files, source, path = artifact.path(), offset, bytes_max] {
     return ReadSpooled(*files, source, path, offset, bytes_max);
   };
-  auto spooled = co_await logs::RunOn(deps_.pool, std::move(read));
+  auto spooled = co_await base::RunOn(deps_.pool, std::move(read));
   if (!spooled.ok()) co_return spooled.status();
   if (spooled->has_value()) co_return **std::move(spooled);
   if (!source.stored) co_return absl::NotFoundError("its spool is gone");

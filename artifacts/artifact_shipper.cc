@@ -7,11 +7,11 @@
 #include "base/backoff.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "base/sha256.h"
 #include "base/slots.h"
 #include "base/status_macros.h"
 #include "base/task_group.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::artifacts {
 
@@ -131,7 +131,7 @@ class ArtifactShipper::Impl : public std::enable_shared_from_this<Impl> {
     auto read = [files = &deps_.files, path = job->manifest_path] {
       return ReadManifest(*files, path);
     };
-    auto manifest = co_await logs::RunOn(deps_.pool, std::move(read));
+    auto manifest = co_await base::RunOn(deps_.pool, std::move(read));
     CO_RETURN_IF_ERROR(manifest.status());
     if (!manifest->has_value()) co_return absl::OkStatus();
     const std::vector<base::CollectedFile>& files = (*manifest)->files;

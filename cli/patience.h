@@ -31,7 +31,7 @@ class Patience {
   Client& client_;
   const bool talk_;
   absl::Time lost_at_ = absl::InfinitePast();  // InfinitePast: not lost
-  bool connected_ = false;  // the trouble is what the daemon answers
+  bool connected_ = false;                     // the trouble is what the daemon answers
   absl::Duration pause_;
 };
 

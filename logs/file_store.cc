@@ -7,10 +7,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/hex.h"
+#include "base/run_on.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/log_path.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs {
 namespace {
@@ -334,14 +334,14 @@ boost::asio::awaitable<absl::Status> FileStore::WriteAt(std::string name, uint64
   auto work = [impl = impl_, name = std::move(name), offset, data = std::move(data)] {
     return impl->WriteAt(name, offset, data);
   };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  co_return co_await base::RunOn(impl_->pool, std::move(work));
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Sync(std::string name, uint64_t size) {
   auto work = [impl = impl_, name = std::move(name), size] {
     return impl->PrepareSync(name, size);
   };
-  CO_ASSIGN_OR_RETURN(SyncItem item, co_await RunOn(impl_->pool, std::move(work)));
+  CO_ASSIGN_OR_RETURN(SyncItem item, co_await base::RunOn(impl_->pool, std::move(work)));
   co_return co_await group_.Sync(std::move(item));
 }
 
@@ -351,13 +351,13 @@ boost::asio::awaitable<absl::Status> FileStore::Put(Piece piece) {
 
 boost::asio::awaitable<absl::Status> FileStore::Extend(uint64_t from, Piece tail) {
   auto work = [impl = impl_, from, tail = std::move(tail)] { return impl->PreparePut(from, tail); };
-  CO_ASSIGN_OR_RETURN(SyncItem item, co_await RunOn(impl_->pool, std::move(work)));
+  CO_ASSIGN_OR_RETURN(SyncItem item, co_await base::RunOn(impl_->pool, std::move(work)));
   co_return co_await group_.Sync(std::move(item));
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Remove(std::string name) {
   auto work = [impl = impl_, name = std::move(name)] { return impl->Remove(name); };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  co_return co_await base::RunOn(impl_->pool, std::move(work));
 }
 
 boost::asio::awaitable<absl::StatusOr<std::string>> FileStore::Read(std::string name,
@@ -366,18 +366,18 @@ boost::asio::awaitable<absl::StatusOr<std::string>> FileStore::Read(std::string 
   auto work = [impl = impl_, name = std::move(name), offset, max_bytes] {
     return impl->Read(name, offset, max_bytes);
   };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  co_return co_await base::RunOn(impl_->pool, std::move(work));
 }
 
 boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> FileStore::List(
     std::string prefix) {
   auto work = [impl = impl_, prefix = std::move(prefix)] { return impl->List(prefix); };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  co_return co_await base::RunOn(impl_->pool, std::move(work));
 }
 
 boost::asio::awaitable<absl::Status> FileStore::Check() {
   auto work = [impl = impl_] { return impl->Check(); };
-  co_return co_await RunOn(impl_->pool, std::move(work));
+  co_return co_await base::RunOn(impl_->pool, std::move(work));
 }
 
 }  // namespace boxkeeper::logs

@@ -5,10 +5,10 @@
 
 #include "absl/numeric/int128.h"
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/airflow_record.h"
 #include "logs/log_path.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs {
 
@@ -83,7 +83,7 @@ asio::awaitable<absl::StatusOr<FreedPieces::Shape>> FreedPieces::ShapeAt(const S
   auto find = [files = &files_, spool, stream, offset] {
     return FindPiece(*files, spool, stream, offset);
   };
-  auto range = co_await RunOn(pool_, std::move(find));
+  auto range = co_await base::RunOn(pool_, std::move(find));
   CO_RETURN_IF_ERROR(range.status());
   const std::string name = AirflowPieceName(stored.path, stored.generation, range->piece);
   for (const auto& [known, shape] : shapes_) {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/freed_pieces.h"
-#include "logs/run_on.h"
 #include "logs/spool_reader.h"
 #include "logs/stored_reader.h"
 #include "logs/tail_finder.h"
@@ -142,7 +142,7 @@ asio::awaitable<absl::StatusOr<LogChunk>> LogReader::Read(LogSource source, Stre
     auto work = [impl, source, stream, offset, max_bytes] {
       return ReadSpool(impl->deps.files, source, stream, offset, max_bytes);
     };
-    auto spooled = co_await RunOn(impl->deps.pool, std::move(work));
+    auto spooled = co_await base::RunOn(impl->deps.pool, std::move(work));
     if (spooled.ok() && spooled->freed_to > 0) {
       co_return co_await impl->ReadFreed(std::move(source), stream, offset, max_bytes,
                                          spooled->freed_to);
@@ -167,7 +167,7 @@ asio::awaitable<absl::StatusOr<uint64_t>> LogReader::TailOffset(LogSource source
     auto work = [impl, source, stream, lines] {
       return FindTail(impl->deps.files, source, stream, lines);
     };
-    auto search = co_await RunOn(impl->deps.pool, std::move(work));
+    auto search = co_await base::RunOn(impl->deps.pool, std::move(work));
     if (search.ok() && search->found) co_return *search->found;
     if (search.ok() && source.stored.layout == Layout::kAirflow) {
       co_return co_await impl->pieces.TailOffset(source.spool, source.stored, stream, search->at,
@@ -188,7 +188,7 @@ asio::awaitable<absl::StatusOr<uint64_t>> LogReader::SpooledBytes(SpoolFiles spo
   auto work = [impl = impl_, spool = std::move(spool), stream] {
     return SpoolReader(impl->deps.files, spool, nullptr).Size(stream);
   };
-  co_return co_await RunOn(impl_->deps.pool, std::move(work));
+  co_return co_await base::RunOn(impl_->deps.pool, std::move(work));
 }
 
 }  // namespace boxkeeper::logs

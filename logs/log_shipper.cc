@@ -10,6 +10,7 @@
 #include "base/backoff.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/task_group.h"
@@ -17,7 +18,6 @@
 #include "logs/exit_record.h"
 #include "logs/log_path.h"
 #include "logs/lost_tail.h"
-#include "logs/run_on.h"
 #include "logs/ship_airflow.h"
 #include "logs/ship_pieces.h"
 #include "logs/ship_plain.h"
@@ -250,7 +250,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     auto look = [files = &real_.files, spool = log->job.spool] {
       return LookAtSpool(*files, spool);
     };
-    auto seen = co_await RunOn(real_.pool, std::move(look));
+    auto seen = co_await base::RunOn(real_.pool, std::move(look));
     CO_RETURN_IF_ERROR(seen.status());
     if (log->forgotten) co_return absl::OkStatus();
     SetWaiting(*log, seen->waiting && !log->end);
@@ -299,7 +299,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     auto look = [files = &real_.files, spool = log->job.spool] {
       return SpooledLengths(*files, spool);
     };
-    const auto lengths = co_await RunOn(real_.pool, std::move(look));
+    const auto lengths = co_await base::RunOn(real_.pool, std::move(look));
     if (!lengths.ok()) co_return;
     log->short_looks = LacksTail(*log, *lengths) ? log->short_looks + 1 : 0;
     if (log->short_looks < kBelieveAfter) co_return;
@@ -315,7 +315,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
       auto redact = [files = &real_.files, spool = log->job.spool, redactor = log->job.redactor] {
         return RedactSpool(*files, spool, *redactor);
       };
-      absl::Status redacted = co_await RunOn(real_.pool, std::move(redact));
+      absl::Status redacted = co_await base::RunOn(real_.pool, std::move(redact));
       CO_RETURN_IF_ERROR(redacted);
       log->spool_redacted = true;
     }
@@ -338,7 +338,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
                    .sha256 = base::Sha256(*text),
                    .open = TextOpener(text)};
     };
-    auto piece = co_await RunOn(real_.pool, std::move(print));
+    auto piece = co_await base::RunOn(real_.pool, std::move(print));
     CO_RETURN_IF_ERROR(piece.status());
     if (piece->size > 0) {
       base::Failpoint("log.before_exit_record");

@@ -10,10 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
 #include "base/fault_points.h"
+#include "base/run_on.h"
 #include "base/slots.h"
 #include "base/task_group.h"
 #include "base/wait_list.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs {
 
@@ -284,7 +284,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
                                                     base::BootTime deadline) {
     if (!task->spool.loaded()) {
       auto load = [task] { return task->spool.Load(); };
-      const absl::Status loaded = co_await OnPool(task, load);
+      const absl::Status loaded = co_await RunOn(task, load);
       if (!loaded.ok()) co_return loaded;
       if (task->turn != turn) co_return absl::AbortedError("taken over");
     }
@@ -300,7 +300,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
     auto append = [task, stream, data = &chunk->data, now_ms] {
       return task->spool.Append(stream, *data, now_ms);
     };
-    const absl::Status appended = co_await OnPool(task, append);
+    const absl::Status appended = co_await RunOn(task, append);
     if (!appended.ok()) co_return appended;
     status_.bytes += chunk->data.size();
     if (deps_.on_growth) deps_.on_growth(task->job.task);
@@ -309,9 +309,9 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
 
   // Nobody else touches the spool meanwhile.
   template <typename Work>
-  asio::awaitable<absl::Status> OnPool(std::shared_ptr<Pulled> task, Work work) {
+  asio::awaitable<absl::Status> RunOn(std::shared_ptr<Pulled> task, Work work) {
     task->writing = true;
-    absl::Status status = co_await RunOn(deps_.pool, std::move(work));
+    absl::Status status = co_await base::RunOn(deps_.pool, std::move(work));
     task->writing = false;
     task->written.NotifyAll();
     co_return status;
@@ -327,7 +327,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
     bool over = false;
     if (!task->spool.loaded()) {
       auto load = [task] { return task->spool.Load(); };
-      const absl::Status loaded = co_await OnPool(task, load);
+      const absl::Status loaded = co_await RunOn(task, load);
       drained.why = std::string(loaded.message());
       if (!loaded.ok()) co_return drained;
     }
@@ -339,7 +339,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
       if (gone || deps_.clock.Boot() >= deadline) co_return drained;
       if (task->spool.full() && size.has_value()) {
         auto give_up = [task, stream, size] { return task->spool.GiveUp(stream, *size); };
-        const absl::Status given_up = co_await OnPool(task, give_up);
+        const absl::Status given_up = co_await RunOn(task, give_up);
         drained.why = std::string(given_up.message());
         if (given_up.ok()) continue;
       } else {
@@ -374,7 +374,7 @@ class OutputPuller::Impl final : public std::enable_shared_from_this<Impl> {
     base::Backoff backoff({.initial = options_.poll_min, .max = kRetry.max}, deps_.rng);
     auto sync = [task] { return task->spool.Sync(); };
     while (true) {
-      const absl::Status synced = co_await OnPool(task, sync);
+      const absl::Status synced = co_await RunOn(task, sync);
       if (synced.ok() || deps_.clock.Boot() >= deadline) co_return synced;
       const base::BootTime next = std::min(deadline, deps_.clock.Boot() + backoff.Next());
       const absl::Status slept = co_await deps_.clock.SleepUntil(next);

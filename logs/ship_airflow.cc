@@ -6,12 +6,12 @@
 #include "absl/time/time.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/log_path.h"
 #include "logs/piece_list.h"
 #include "logs/piece_map.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs {
 
@@ -100,7 +100,7 @@ class AirflowTurn {
       if (cut.size > 0) RETURN_IF_ERROR(reader.Sync());
       return cut;
     };
-    auto cut = co_await RunOn(deps_.pool, std::move(render));
+    auto cut = co_await base::RunOn(deps_.pool, std::move(render));
     CO_RETURN_IF_ERROR(cut.status());
     if (cut->size == 0) {
       progress_.cursor = std::move(cut->to);
@@ -170,7 +170,7 @@ class AirflowTurn {
                  create = log_.job.frees_stored] {
       return NotePiece(*files, spool, piece, ends, create);
     };
-    const absl::Status noted = co_await RunOn(deps_.pool, std::move(note));
+    const absl::Status noted = co_await base::RunOn(deps_.pool, std::move(note));
     // Without it the spool stays whole, which is no reason not to store.
     log_.cannot_free = log_.cannot_free || !noted.ok();
   }

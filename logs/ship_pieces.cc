@@ -6,13 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/airflow_piece.h"
 #include "logs/layout_plain.h"
 #include "logs/log_path.h"
 #include "logs/piece_list.h"
 #include "logs/plain_piece.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs {
 
@@ -140,13 +140,13 @@ class PiecesTurn {
     // A job for each block: others use the pool too.
     for (bool more = true; more && piece->taken() < most;) {
       const uint64_t left = most - piece->taken();
-      auto step = co_await RunOn(
+      auto step = co_await base::RunOn(
           deps_.pool, [piece, left] { return piece->Step(std::min<uint64_t>(left, kReadBytes)); });
       CO_RETURN_IF_ERROR(step.status());
       more = *step;
     }
     if (piece->taken() > 0 || !piece->range().marker.empty()) {
-      absl::Status finished = co_await RunOn(deps_.pool, [piece] { return piece->Finish(); });
+      absl::Status finished = co_await base::RunOn(deps_.pool, [piece] { return piece->Finish(); });
       CO_RETURN_IF_ERROR(finished);
     }
     co_return piece;

@@ -5,10 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fault_points.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/layout_plain.h"
 #include "logs/log_path.h"
-#include "logs/run_on.h"
 #include "logs/spool_reader.h"
 
 namespace boxkeeper::logs {
@@ -99,7 +99,7 @@ class PlainTurn {
       if (*hash) (*hash)->Update(slice.data);
       return slice;
     };
-    auto slice = co_await RunOn(deps_.pool, std::move(read));
+    auto slice = co_await base::RunOn(deps_.pool, std::move(read));
     CO_RETURN_IF_ERROR(slice.status());
     if (slice->freed) {
       absl::Status passed = co_await PassFreed(slice->freed_to);

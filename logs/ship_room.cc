@@ -8,10 +8,10 @@
 #include "base/core/spool_format.h"
 #include "base/file_system.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/freed_spool.h"
 #include "logs/piece_map.h"
-#include "logs/run_on.h"
 #include "logs/spool_reader.h"
 
 namespace boxkeeper::logs {
@@ -73,7 +73,7 @@ asio::awaitable<void> FreeConfirmed(const LogShipper::Deps& deps, std::shared_pt
     auto sync = [files = &deps.files, spool = log->job.spool, pieces = log->airflow->piece] {
       return SyncPieceMap(*files, spool, pieces);
     };
-    const absl::Status synced = co_await RunOn(deps.pool, std::move(sync));
+    const absl::Status synced = co_await base::RunOn(deps.pool, std::move(sync));
     if (!synced.ok()) {
       // It began when nothing was to be freed.
       log->cannot_free = absl::IsNotFound(synced) || absl::IsFailedPrecondition(synced);
@@ -91,7 +91,7 @@ asio::awaitable<void> FreeConfirmed(const LogShipper::Deps& deps, std::shared_pt
     auto free = [files = &deps.files, spool = log->job.spool, stream, to, keep] {
       return FreeStored(*files, spool, stream, to, keep);
     };
-    const absl::Status done = co_await RunOn(deps.pool, std::move(free));
+    const absl::Status done = co_await base::RunOn(deps.pool, std::move(free));
     punched = done.ok();
     if (done.ok()) {
       freed = to;

@@ -13,12 +13,12 @@
 #include "base/fault_points.h"
 #include "base/log.h"
 #include "base/real_clock.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "daemon/service/grpc_log.h"
 #include "daemon/wiring/config_options.h"
 #include "daemon/wiring/log_store.h"
-#include "daemon/wiring/on_pool.h"
 #include "daemon/wiring/service_manager.h"
 
 namespace boxkeeper::daemon {
@@ -218,7 +218,7 @@ awaitable<void> Daemon::CloseListeners() {
     if (http_ != nullptr) http_->Stop();
     return absl::OkStatus();
   };
-  absl::Status closed = co_await OnPool(pool_.get_executor(), std::move(close));
+  absl::Status closed = co_await base::RunOn(pool_.get_executor(), std::move(close));
   base::LogIfError(closed, "the process ends anyway");
 }
 

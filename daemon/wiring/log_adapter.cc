@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "artifacts/spooled_outputs.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "daemon/api/api_error.h"
-#include "daemon/wiring/on_pool.h"
 #include "daemon/wiring/spool_artifact_stream.h"
 #include "daemon/wiring/spool_log_stream.h"
 #include "logs/log_path.h"
@@ -106,7 +106,7 @@ void LogAdapter::LookAtSpoolAt(base::BootTime due) {
 awaitable<void> LogAdapter::LookAtSpool() {
   const base::BootTime begin = deps_.clock.Boot();
   const auto max_bytes = static_cast<uint64_t>(options_.spool_max_bytes);
-  absl::StatusOr<logs::SpoolUsage> usage = co_await OnPool(
+  absl::StatusOr<logs::SpoolUsage> usage = co_await base::RunOn(
       deps_.pool, [bound = bound_, max_bytes] { return bound->Enforce(max_bytes); });
   if (usage.ok()) {
     if (usage->full && !usage_.full) {
@@ -165,7 +165,7 @@ std::shared_ptr<const logs::Redactor> LogAdapter::RedactorOf(const LogTask& task
 
 awaitable<absl::StatusOr<provider::v1::SpoolPaths>> LogAdapter::PrepareSpool(base::TaskId id) {
   if (!folders_->HasNone()) {
-    const absl::Status provided = co_await OnPool(
+    const absl::Status provided = co_await base::RunOn(
         deps_.pool, [folders = folders_, name = id.ToString()] { return folders->Provide(name); });
     if (!provided.ok()) co_return provided;
   }

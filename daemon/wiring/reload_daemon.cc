@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/log.h"
+#include "base/run_on.h"
 #include "daemon/api/api_error.h"
 #include "daemon/wiring/config_options.h"
 #include "daemon/wiring/daemon.h"
-#include "daemon/wiring/on_pool.h"
 #include "daemon/wiring/service_manager.h"
 
 namespace boxkeeper::daemon {
@@ -53,11 +53,13 @@ awaitable<absl::StatusOr<v1::ReloadResponse>> Daemon::Reload() {
 }
 
 awaitable<absl::StatusOr<v1::ReloadResponse>> Daemon::ReloadOnce() {
-  auto load = [file = options_.config_file] {
+  auto load = [file = options_.config_file]() -> absl::StatusOr<config::LoadResult> {
     const config::LoadOptions options = MakeLoadOptions();
     return file.empty() ? config::EmbeddedDefaults(options) : config::LoadConfig(file, options);
   };
-  config::LoadResult loaded = co_await OnPool(pool_.get_executor(), std::move(load));
+  const auto read = co_await base::RunOn(pool_.get_executor(), std::move(load));
+  if (!read.ok()) co_return read.status();
+  const config::LoadResult& loaded = *read;
   if (!loaded.ok()) co_return BadConfiguration(loaded);
 
   const config::ReloadDiff diff = config::DiffForReload(*config_, loaded.config);
@@ -67,7 +69,7 @@ awaitable<absl::StatusOr<v1::ReloadResponse>> Daemon::ReloadOnce() {
   auto security = [this, next] {
     return server_->Reload(MakeTlsFiles(*next), next->server().auth().tokens_file());
   };
-  absl::Status reloaded = co_await OnPool(pool_.get_executor(), std::move(security));
+  absl::Status reloaded = co_await base::RunOn(pool_.get_executor(), std::move(security));
   if (!reloaded.ok()) co_return BadSecurityFiles(reloaded);
 
   Adopt(std::move(next));

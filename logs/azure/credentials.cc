@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/crypto/base64.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs::azure {
 
@@ -187,7 +187,7 @@ asio::awaitable<absl::StatusOr<std::shared_ptr<const Credential>>> CredentialSou
     ASSIGN_OR_RETURN(Credential loaded, LoadCredential(deps_.files, settings_, environment_));
     return std::make_shared<const Credential>(std::move(loaded));
   };
-  auto loaded = co_await RunOn(deps_.pool, std::move(load));
+  auto loaded = co_await base::RunOn(deps_.pool, std::move(load));
   CO_RETURN_IF_ERROR(loaded.status());
   credential_ = *std::move(loaded);
   valid_until_ = deps_.clock.Boot() + kLifetime;

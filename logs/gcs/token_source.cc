@@ -5,10 +5,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/gcs/json.h"
 #include "logs/remote/encode.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs::gcs {
 
@@ -70,7 +70,7 @@ asio::awaitable<absl::Status> TokenSource::Refresh() {
 
 asio::awaitable<absl::Status> TokenSource::FetchOnce() {
   auto find = [this] { return FindCredentials(deps_.files, settings_, environment_); };
-  auto credentials = co_await RunOn(deps_.pool, std::move(find));
+  auto credentials = co_await base::RunOn(deps_.pool, std::move(find));
   CO_RETURN_IF_ERROR(credentials.status());
   source_ = credentials->source;
   anonymous_ = credentials->kind == Credentials::Kind::kAnonymous;
@@ -107,7 +107,7 @@ asio::awaitable<absl::StatusOr<http::Reply>> TokenSource::Ask(const Credentials&
     auto sign = [&credentials, now = server_clock_.Now()] {
       return SignedAssertion(credentials, now);
     };
-    auto assertion = co_await RunOn(deps_.pool, std::move(sign));
+    auto assertion = co_await base::RunOn(deps_.pool, std::move(sign));
     CO_RETURN_IF_ERROR(assertion.status());
     request.body = Form({{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
                          {"assertion", std::string(assertion->view())}});

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
-#include "logs/run_on.h"
 
 namespace boxkeeper::logs::remote {
 
@@ -68,7 +68,7 @@ PieceReader::PieceReader(asio::any_io_executor pool, const Piece& piece)
 
 asio::awaitable<absl::StatusOr<std::string>> PieceReader::Next(size_t size) {
   auto work = [state = state_, size] { return state->Next(size); };
-  co_return co_await RunOn(pool_, std::move(work));
+  co_return co_await base::RunOn(pool_, std::move(work));
 }
 
 uint64_t PieceReader::position() const { return state_->given; }

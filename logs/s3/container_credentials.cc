@@ -3,8 +3,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
-#include "logs/run_on.h"
 #include "logs/s3/json_credentials.h"
 #include "logs/s3/metadata_call.h"
 #include "logs/s3/remote_credentials.h"
@@ -89,7 +89,7 @@ class ContainerCredentials final : public CredentialSource {
       co_return absl::OkStatus();
     }
     auto work = [this, path] { return ReadSecretLine(deps_.local.files, path); };
-    auto token = co_await RunOn(deps_.local.pool, std::move(work));
+    auto token = co_await base::RunOn(deps_.local.pool, std::move(work));
     CO_RETURN_IF_ERROR(token.status());
     request.headers.Add("Authorization", std::string(token->view()));
     co_return absl::OkStatus();

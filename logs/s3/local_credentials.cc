@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
-#include "logs/run_on.h"
 #include "logs/s3/profile_files.h"
 
 namespace boxkeeper::logs::s3 {
@@ -32,7 +32,7 @@ class FileCredentials final : public CredentialSource {
       credentials.source = "logs.s3.access_key_file and logs.s3.secret_key_file";
       return credentials;
     };
-    co_return co_await RunOn(deps_.pool, std::move(work));
+    co_return co_await base::RunOn(deps_.pool, std::move(work));
   }
 
  private:
@@ -78,7 +78,7 @@ class ProfileCredentials final : public CredentialSource {
 
   asio::awaitable<absl::StatusOr<Credentials>> Fetch() override {
     auto work = [this] { return Load(); };
-    co_return co_await RunOn(deps_.pool, std::move(work));
+    co_return co_await base::RunOn(deps_.pool, std::move(work));
   }
 
  private:

@@ -7,10 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/crypto/md5.h"
+#include "base/run_on.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "logs/remote/piece_reader.h"
-#include "logs/run_on.h"
 #include "logs/s3/s3_objects.h"
 
 namespace boxkeeper::logs::s3 {
@@ -44,7 +44,7 @@ class Parts {
       part.data = std::make_shared<const std::string>(std::move(data));
       return part;
     };
-    co_return co_await RunOn(pool_, std::move(work));
+    co_return co_await base::RunOn(pool_, std::move(work));
   }
 
  private:

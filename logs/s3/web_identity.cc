@@ -1,11 +1,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/run_on.h"
 #include "base/status_macros.h"
 #include "logs/remote/encode.h"
 #include "logs/remote/errors.h"
 #include "logs/remote/xml.h"
-#include "logs/run_on.h"
 #include "logs/s3/metadata_call.h"
 #include "logs/s3/profile_files.h"
 #include "logs/s3/remote_credentials.h"
@@ -73,7 +73,7 @@ class WebIdentityCredentials final : public CredentialSource {
 
   asio::awaitable<absl::StatusOr<Credentials>> Fetch() override {
     auto work = [this] { return LoadRole(); };
-    auto role = co_await RunOn(deps_.local.pool, std::move(work));
+    auto role = co_await base::RunOn(deps_.local.pool, std::move(work));
     CO_RETURN_IF_ERROR(role.status());
     MetadataCall call;
     const std::string source = absl::StrCat("the web identity's role '", role->arn, "'");
