@@ -119,7 +119,8 @@ class PiecesTurn {
         co_return true;
       }
       if (piece.last().freed) {
-        absl::Status passed = co_await PassFreed(piece.last().freed_to);
+        absl::Status passed = co_await PassFreed(deps_.journal, log_.job.generation, stream_,
+                                                 piece.last().freed_to, progress_);
         CO_RETURN_IF_ERROR(passed);
         continue;
       }
@@ -223,20 +224,6 @@ class PiecesTurn {
     CO_RETURN_IF_ERROR(journalled);
     progress_.gap = gap;
     if (grown) progress_.GoTo(gap.from, std::nullopt);
-    co_return absl::OkStatus();
-  }
-
-  // The spool lacks what is before `to`, because the store had it.
-  asio::awaitable<absl::Status> PassFreed(uint64_t to) {
-    if (!progress_.anew) {  // the journal is older than the spool: it was restored
-      progress_.GoTo(to, std::nullopt);
-      co_return absl::OkStatus();
-    }
-    absl::Status journalled =
-        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, {0, to}));
-    CO_RETURN_IF_ERROR(journalled);
-    progress_.anew = false;
-    progress_.gap = {0, to};
     co_return absl::OkStatus();
   }
 

@@ -102,7 +102,8 @@ class PlainTurn {
     auto slice = co_await base::RunOn(deps_.pool, std::move(read));
     CO_RETURN_IF_ERROR(slice.status());
     if (slice->freed) {
-      absl::Status passed = co_await PassFreed(slice->freed_to);
+      absl::Status passed = co_await PassFreed(deps_.journal, log_.job.generation, stream_,
+                                               slice->freed_to, progress_);
       CO_RETURN_IF_ERROR(passed);
       co_return true;
     }
@@ -168,20 +169,6 @@ class PlainTurn {
     co_return absl::OkStatus();
   }
 
-  // The spool lacks what is before `to`, because the store had it.
-  asio::awaitable<absl::Status> PassFreed(uint64_t to) {
-    if (!progress_.anew) {  // the journal is older than the spool: it was restored
-      progress_.GoTo(to, std::nullopt);
-      co_return absl::OkStatus();
-    }
-    absl::Status journalled =
-        co_await deps_.journal.Record(GapRecord(log_.job.generation, stream_, {0, to}));
-    CO_RETURN_IF_ERROR(journalled);
-    progress_.anew = false;
-    progress_.gap = {0, to};
-    co_return absl::OkStatus();
-  }
-
   // What is not confirmed cannot be freed.
   asio::awaitable<absl::Status> ConfirmForRoom() {
     if (!log_.RoomIsDue(stream_)) co_return absl::OkStatus();
@@ -240,6 +227,19 @@ store::v1::LogRecord GapRecord(int64_t generation, Stream stream, Hole gap) {
   record.set_to(static_cast<int64_t>(gap.to));
   record.set_dropped(true);
   return record;
+}
+
+asio::awaitable<absl::Status> PassFreed(LogJournal& journal, int64_t generation, Stream stream,
+                                        uint64_t to, PlainProgress& progress) {
+  if (!progress.anew) {  // the journal is older than the spool: it was restored
+    progress.GoTo(to, std::nullopt);
+    co_return absl::OkStatus();
+  }
+  absl::Status journalled = co_await journal.Record(GapRecord(generation, stream, {0, to}));
+  CO_RETURN_IF_ERROR(journalled);
+  progress.anew = false;
+  progress.gap = {0, to};
+  co_return absl::OkStatus();
 }
 
 asio::awaitable<absl::Status> ShipPlain(const LogShipper::Deps& deps,

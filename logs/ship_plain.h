@@ -38,5 +38,8 @@ boost::asio::awaitable<absl::Status> ShipPlain(const LogShipper::Deps& deps,
 
 // The journal's word that `gap` of the stream is not stored.
 store::v1::LogRecord GapRecord(int64_t generation, Stream stream, Hole gap);
+// The stream's spool lacks what is before `to`, because the store had it.
+boost::asio::awaitable<absl::Status> PassFreed(LogJournal& journal, int64_t generation,
+                                               Stream stream, uint64_t to, PlainProgress& progress);
 
 }  // namespace boxkeeper::logs

@@ -8,7 +8,6 @@ import subprocess
 import grpc
 import pytest
 
-from tests.harness.abilities import why_no_bubblewrap
 from tests.harness.client import end, spec
 from tests.harness.daemon import BOXCTL, Daemon
 from tests.harness.gate import Gate
@@ -42,14 +41,6 @@ def _with_blob(content, path="data", **arguments):
 
 def _files(daemon):
     return sorted(os.listdir(os.path.join(daemon.state_dir, "blobs")))
-
-
-@pytest.fixture(scope="module", params=["none", "bubblewrap"])
-def isolated(request):
-    if request.param == "bubblewrap" and (why := why_no_bubblewrap()):
-        pytest.skip(why)
-    with Daemon({"providers": {"local": {"isolation": request.param}}}) as running:
-        yield running.start()
 
 
 def test_a_file_of_20_mib_arrives_whole(isolated):

@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from tests.harness import processes
-from tests.harness.abilities import why_no_bubblewrap
 from tests.harness.client import end, spec
 from tests.harness.daemon import Daemon
 from tests.harness.gate import Gate
@@ -65,15 +64,6 @@ def _check(daemon, task_id, files):
     assert stored == files
     assert len(glob.glob(f"{folder}/outputs/*")) == len(files) + 1
     return task
-
-
-@pytest.fixture(scope="module", params=["none", "bubblewrap"])
-def isolated(request):
-    """A daemon for each isolation, shared by the tests that disturb nobody."""
-    if request.param == "bubblewrap" and (why := why_no_bubblewrap()):
-        pytest.skip(why)
-    with Daemon({"providers": {"local": {"isolation": request.param}}}) as running:
-        yield running.start()
 
 
 @pytest.mark.parametrize("command, ended", [
