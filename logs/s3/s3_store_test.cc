@@ -332,7 +332,7 @@ TEST_F(S3StoreTest, OldUploadsBelowThePrefixAreAborted) {
   store();
   clock_.Advance(seconds(61));
   // Each call lets the loop run on.
-  for (int i = 0; i < 100 && server_.Count("DELETE") == 0; ++i) {
+  for (int i = 0; i < 100 && server_.uploads.contains("old"); ++i) {
     EXPECT_TRUE(absl::IsNotFound(Run(store().Read("x", 0, 1)).status()));
   }
   EXPECT_EQ(server_.Count("DELETE /logs/base/a?uploadId=old"), 1);
