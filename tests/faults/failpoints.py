@@ -45,6 +45,8 @@ _SINGLE = {
                      "destroy.after_answer", "event.before_send", "event.after_send:2", "log.before_write", "log.after_write",
                      "log.after_sync", "log_record.written", "log_record.synced", "log.before_exit_record", "log.after_exit_record"],
     scenarios.outputs: ["artifact.before_put", "artifact.after_put", "artifact.after_put:2", "artifact.manifest_stored"],
+    scenarios.room: ["spool.before_freed", "spool.after_freed:2", "spool.after_punch"],
+    scenarios.blob: ["blob.renamed"],
     scenarios.airflow: ["piece.cut", "piece.before_put", "piece.after_put", "piece.confirmed"],
     scenarios.cancel_running: ["signal.before_call", "signal.after_answer", "inspect.after_answer"],
     scenarios.hand_over: ["hand_over.begun", "hand_over.calls_returned", "hand_over.joined", "hand_over.logs_stopped",

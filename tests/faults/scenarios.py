@@ -3,6 +3,7 @@
 Every call may meet a dead daemon and is repeated, so a scenario is written as if nothing happened. `config` of a scenario
 is merged into the daemon's; one that `arms_later` arms `world.failpoint` itself, for a later start."""
 
+import hashlib
 import os
 import signal
 
@@ -10,7 +11,7 @@ import grpc
 
 from tests.faults.world import OWNER
 from tests.harness.client import spec, state_name
-from tests.harness.stubs import admin_pb2, executor_pb2
+from tests.harness.stubs import admin_pb2, executor_pb2, task_pb2
 from tests.harness.waiting import until
 
 SUCCEEDED = ("SUCCEEDED", "EXIT_CODE", 0, None)
@@ -65,6 +66,35 @@ def held(world):
 
 def airflow(world):
     world.submit("airflow", _PRINT, [SUCCEEDED], OUTPUT, override={"log": {"layout": "airflow", "path": "dag/attempt=1.log"}})
+
+
+def room(world):
+    """A task that prints more than its spool may hold, and waits until what is stored is given back."""
+    lines = "".join(f"line {n} of many\n" for n in range(20000)).encode()
+    world.submit("room", "seq -f 'line %.0f of many' 0 19999", [SUCCEEDED], lines)
+
+
+room.config = {"logs": {"max_bytes_per_task": "64KiB", "overflow": "block", "flush_interval": "10ms"}}
+
+
+def blob(world):
+    """A task whose file was put before it; who gets no answer puts it again."""
+    content = bytes(range(256)) * 4096
+
+    def pieces():
+        yield executor_pb2.PutBlobRequest(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        yield executor_pb2.PutBlobRequest(data=content)
+
+    def put():
+        try:
+            return world.client.executor.PutBlob(pieces(), timeout=30, metadata=world.client.metadata)
+        except grpc.RpcError as error:
+            assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED), error
+            return None
+
+    until(put, "an answer to PutBlob")
+    files = [task_pb2.TaskFile(path="data", blob=hashlib.sha256(content).hexdigest())]
+    world.submit("blob", "sha256sum < data", [SUCCEEDED], f"{hashlib.sha256(content).hexdigest()}  -\n".encode(), files=files)
 
 
 def start_failed(world):
