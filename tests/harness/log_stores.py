@@ -1,5 +1,6 @@
 """Log stores that tests can take away and give back, and look into without the daemon."""
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -8,6 +9,9 @@ import xml.etree.ElementTree as ElementTree
 from tests.harness import cloud_servers, s3_servers, servers
 from tests.harness.fake_gcs import FakeGcs, ServiceAccount
 from tests.harness.fault_proxy import FaultProxy
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 class Folder:
@@ -28,13 +32,19 @@ class Folder:
         shutil.rmtree(self._parent, ignore_errors=True)
 
     def kill(self):
-        os.rename(self._folder, self._away)
-        with open(self._folder, "wb"):
+        with open(self._away, "wb"):
             pass
+        self._exchange()
 
     def start(self):
-        os.unlink(self._folder)
-        os.rename(self._away, self._folder)
+        self._exchange()
+        os.unlink(self._away)
+
+    def _exchange(self):
+        """At once: in a moment without the folder the daemon would make another one."""
+        now, there = self._folder.encode(), self._away.encode()
+        if _LIBC.renameat2(_AT_FDCWD, now, _AT_FDCWD, there, _RENAME_EXCHANGE) != 0:
+            raise OSError(ctypes.get_errno(), "renameat2", self._folder)
 
     def names(self, prefix):
         """Names of the objects that begin with `prefix`, sorted."""
