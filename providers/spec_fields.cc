@@ -21,6 +21,7 @@ std::vector<std::string> ProviderKeysOf(const v1::SandboxSpec& spec) {
   add(spec.has_read_only_root(), "read_only_root");
   add(spec.volumes_size() > 0, "volumes");
   add(spec.outputs_size() > 0, "outputs");
+  add(!spec.stdin().empty(), "stdin");
   add(spec.has_provider_options() && spec.provider_options().fields_size() > 0, "provider_options");
   return keys;
 }

@@ -19,11 +19,12 @@ TEST(SpecFieldsTest, EveryProviderKeyIsNamedInOrder) {
   spec.set_read_only_root(false);
   spec.add_volumes()->set_source("s");
   spec.add_outputs("o");
+  spec.set_stdin("i");
   (*spec.mutable_provider_options()->mutable_fields())["k"].set_bool_value(true);
   EXPECT_EQ(ProviderKeysOf(spec),
             (std::vector<std::string>{"image", "template", "cpu", "memory_mb", "disk_mb", "gpu",
                                       "pids", "user", "network", "read_only_root", "volumes",
-                                      "outputs", "provider_options"}));
+                                      "outputs", "stdin", "provider_options"}));
 }
 
 TEST(SpecFieldsTest, KeysThatTheDaemonServesAreNotTheProviders) {

@@ -68,7 +68,7 @@ std::vector<std::string> IsolationPolicy::spec_keys() const {
   for (const char* limit : {"cpu", "memory_mb", "pids"}) {
     if (JudgeLimit(limit).empty()) keys.push_back(limit);
   }
-  keys.push_back("outputs");
+  keys.insert(keys.end(), {"outputs", "stdin"});
   if (!isolates_) return keys;
   if (JudgeLimit("disk_mb").empty()) keys.push_back("disk_mb");
   if (!options_.images.empty()) keys.push_back("image");
@@ -100,9 +100,8 @@ void IsolationPolicy::JudgeKey(const std::string& key, const v1::SandboxSpec& sp
     refuse(JudgeLimit(key));
   } else if (key == "template" || key == "gpu" || key == "provider_options") {
     refuse("this provider cannot honour it; leave it unset");
-  } else if (key == "outputs") {
-    // Collected with and without isolation; the patterns themselves were judged when they were
-    // read.
+  } else if (key == "outputs" || key == "stdin") {
+    // With and without isolation; what they say was judged when it was read.
   } else if (!isolates_) {
     refuse(kNeedsIsolation);
   } else if (key == "image") {
