@@ -4,7 +4,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "google/rpc/status_details.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace boxkeeper::cli {
 

@@ -11,7 +11,8 @@
 #include "boxkeeper/v1/admin.grpc.pb.h"
 #include "boxkeeper/v1/executor.grpc.pb.h"
 #include "cli/exit_code.h"
-#include "google/rpc/status_details.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace boxkeeper::cli {
 namespace {

@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "daemon/api/api_error.h"
-#include "google/rpc/status_details.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace boxkeeper::daemon {
 namespace {

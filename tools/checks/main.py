@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tools.checks import arrows, bazel, bench, end_to_end, fuzzing, lint, simulation, step, text
+from tools.checks import arrows, bazel, bench, end_to_end, fuzzing, lint, plugins, simulation, step, text
 
 _BINARIES = ["//daemon:boxkeeperd", "//cli:boxctl", "//launcher:boxlaunch"]
 _BENCH = "//bench:all"
@@ -19,7 +19,7 @@ _LONG = 'attr("size", "large|enormous", tests(//...))'
 
 
 def _lint_steps(generated, files, budget):
-    return [lint.clang_format, lint.shellcheck, lint.pyflakes, text.house_rules, text.links, arrows.dependencies,
+    return [lint.clang_format, lint.shellcheck, lint.pyflakes, plugins.stubs, text.house_rules, text.links, arrows.dependencies,
             lambda: lint.clang_tidy(files, generated(), budget)]
 
 

@@ -45,7 +45,7 @@ def house_rules():
     problems += _matches([f for f in files if _is_test(f)], _SLEEP, "a test that sleeps instead of waiting for a condition")
     result = step.findings("house rules", problems)
     for path in files:
-        if path.endswith((".cc", ".h", ".py")):
+        if path.endswith((".cc", ".h", ".py")) and "_pb2" not in path:
             lines = step.read(path).count("\n")
             if lines > _LONG:
                 result.notes.append(f"{path} has {lines} lines: perhaps two jobs in one")

@@ -1,6 +1,7 @@
 #include "daemon/service/testing/service_test.h"
 
-#include "google/rpc/status_details.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace boxkeeper::daemon {
 
