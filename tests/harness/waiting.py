@@ -9,7 +9,7 @@ SLOWNESS = 4 if os.environ.get("BOXKEEPER_SANITIZED") else 1
 _POLL_SECONDS = 0.02
 
 
-def until(condition, what, seconds=30):
+def until(condition, what, seconds=30, poll_seconds=_POLL_SECONDS):
     """Calls `condition` until it returns something true and returns that; fails, naming `what`, after `seconds`."""
     deadline = time.monotonic() + seconds * SLOWNESS
     pause = threading.Event()
@@ -19,4 +19,4 @@ def until(condition, what, seconds=30):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds * SLOWNESS} s: {what}; last answer: {value!r}")
-        pause.wait(_POLL_SECONDS)
+        pause.wait(poll_seconds)

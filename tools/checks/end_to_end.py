@@ -7,15 +7,16 @@ import xml.etree.ElementTree as ElementTree
 from tools.checks import step
 
 
-def pytest(name, folder, env):
-    """Runs one folder with pytest, one worker per core; returns its counts. `env` says which binaries to use."""
+def pytest(name, folder, env, whole_files=False):
+    """Runs one folder with pytest, one worker per core; returns its counts. `env` says which binaries to use. `whole_files`: tests
+    of one file share what is dear to start, so that one worker gets them all."""
     result = step.Result(name)
     if not os.path.isdir(os.path.join(step.ROOT, folder)):
         return result
     with tempfile.TemporaryDirectory() as scratch:
         report = os.path.join(scratch, "report.xml")
-        code, _ = step.run(["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(step.cores()), "--dist=load", "-p",
-                            "no:cacheprovider", f"--junitxml={report}", folder], env=env)
+        code, _ = step.run(["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(step.cores()), "--dist=loadfile" if whole_files else "--dist=load",
+                            "-p", "no:cacheprovider", f"--junitxml={report}", folder], env=env)
         try:
             suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
         except (OSError, ElementTree.ParseError):

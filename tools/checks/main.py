@@ -45,6 +45,7 @@ def _whole(full):
     yield lambda: simulation.mutations(binaries, full)
     for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout", "tests/logstores"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    yield lambda: end_to_end.pytest("tests/airflow (opt)", "tests/airflow", {**e2e_env, "BOXKEEPER_BIN": binaries}, whole_files=True)
     yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
