@@ -1,0 +1,1 @@
+"""SandboxExecutor for Airflow. Importing this package imports neither Airflow nor gRPC."""
