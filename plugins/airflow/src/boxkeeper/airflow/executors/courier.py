@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import random
+import socket
 import threading
 import time
 import weakref
@@ -108,9 +109,9 @@ class Courier:
         self._call_timeout, self._capacity_interval = call_timeout, capacity_interval
         self._inbox: deque[Callable[[], None]] = deque()
         self._news: deque[News] = deque()
-        self._wake_out, self._wake_in = os.pipe()
-        for fd in (self._wake_out, self._wake_in):
-            os.set_blocking(fd, False)
+        self._wake_out, self._wake_in = socket.socketpair()
+        for end in (self._wake_out, self._wake_in):
+            end.setblocking(False)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="boxkeeper-courier", daemon=True)
         # What follows belongs to the thread.
@@ -191,7 +192,7 @@ class Courier:
 
     def _wake(self) -> None:
         try:
-            os.write(self._wake_in, b"x")
+            self._wake_in.send(b"x")
         except OSError:
             pass  # awake already, or gone
 
@@ -363,16 +364,8 @@ class Courier:
 
     def _close_in_fork(self) -> None:
         self._link.close_in_fork()
-        for fd in (self._wake_out, self._wake_in):
-            os.close(fd)
-
-    def __del__(self) -> None:
-        if not self._thread.is_alive():
-            for fd in (self._wake_out, self._wake_in):
-                try:
-                    os.close(fd)
-                except OSError:
-                    pass
+        self._wake_out.close()
+        self._wake_in.close()
 
 
 def _nothing(_: Any) -> None:

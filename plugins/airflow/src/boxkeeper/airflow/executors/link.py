@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -97,7 +98,7 @@ class RelayLink:
         self._frames = FrameBuffer()
         self._out = bytearray(self._hello.encode())
 
-    def poll(self, wake: int, timeout: float, read: bool) -> None:
+    def poll(self, wake: socket.socket, timeout: float, read: bool) -> None:
         """Waits at most `timeout` seconds for the relay (answers and events only if `read`) or for `wake`, and handles it."""
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ, lambda: _drain(wake))
@@ -171,15 +172,12 @@ class RelayLink:
         """In a forked child: lets go of the pipes, so that the relay sees our end."""
         if self._process is not None:
             for pipe in (self._process.stdin, self._process.stdout):
-                try:
-                    os.close(pipe.fileno())  # type: ignore[union-attr]
-                except (OSError, ValueError):
-                    pass
+                pipe.close()  # type: ignore[union-attr]
 
 
-def _drain(fd: int) -> None:
+def _drain(wake: socket.socket) -> None:
     try:
-        while os.read(fd, 4096):
+        while wake.recv(4096):
             pass
     except BlockingIOError:
         pass

@@ -85,25 +85,25 @@ def describe_end(task: task_pb2.Task) -> str:
 
 
 def judge_adoption(result: executor_pb2.AdoptResult, *, queued: bool, external_executor_id: Optional[str],
-                   queued_at: Optional[datetime.datetime]) -> Adoption:
+                   queued_at: Optional[datetime.datetime], fresh_ids: bool) -> Adoption:
     """Whether the newest task of a key is the execution that Airflow means. `queued`: the task instance is QUEUED, so it has
-    not begun; then a task of an earlier execution (deferred, rescheduled) under the same key must not speak for it."""
+    not begun; then a task of an earlier execution (deferred, rescheduled) under the same key must not speak for it.
+    `fresh_ids`: this Airflow gives every enqueueing an id of its own, which is our submission id until ours is stored."""
     from boxkeeper.v1 import executor_pb2
 
     if result.outcome == executor_pb2.AdoptResult.UNKNOWN:
         return Adoption.UNKNOWN
-    if queued and _is_stale(result.task, external_executor_id, queued_at):
+    if queued and _is_stale(result.task, external_executor_id or "", queued_at, fresh_ids):
         return Adoption.UNKNOWN
     return Adoption.LIVE if result.outcome == executor_pb2.AdoptResult.LIVE else Adoption.ENDED
 
 
-def _is_stale(task: Any, external_executor_id: Optional[str], queued_at: Optional[datetime.datetime]) -> bool:
-    """Airflow 3.2 gives every enqueueing an id of its own, which is our submission id. Without it the times must do."""
-    if external_executor_id == task.submission_id:
-        return False
-    if external_executor_id and len(external_executor_id) == len(task.submission_id):
-        return True  # an id of an enqueueing, and not this one
-    if queued_at is None:
-        return False
+def _is_stale(task: Any, external_executor_id: str, queued_at: Optional[datetime.datetime], fresh_ids: bool) -> bool:
+    from boxkeeper.v1 import task_pb2
+
+    if fresh_ids and external_executor_id:
+        return external_executor_id not in (task.submission_id, task.id)
+    if task.state in (task_pb2.TASK_STATE_QUEUED, task_pb2.TASK_STATE_CREATING) or queued_at is None:
+        return False  # an earlier execution has begun
     moment = queued_at if queued_at.tzinfo else queued_at.replace(tzinfo=datetime.timezone.utc)
     return bool(task.accepted_at.ToNanoseconds() / 1e9 < moment.timestamp())

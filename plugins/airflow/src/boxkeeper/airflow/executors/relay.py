@@ -108,14 +108,10 @@ class Relay:
         """Events were compacted unread: the owner's tasks as they are now stand in for them. The cursor to go on from."""
         from boxkeeper.v1 import executor_pb2, task_pb2
 
-        page = self._client.list_page(executor_pb2.TaskFilter(owner=self._owner))
-        cursor = page.snapshot_cursor
-        while True:
-            for task in page.tasks:
-                self._send(Frame(Kind.EVENT, _bytes(task_pb2.Event(type=task_pb2.EVENT_TYPE_STATE, task=task))))
-            if not page.next_page_token:
-                return cursor
-            page = self._client.list_page(executor_pb2.TaskFilter(owner=self._owner), page_token=page.next_page_token)
+        tasks, cursor = self._client.snapshot(executor_pb2.TaskFilter(owner=self._owner))
+        for task in tasks:
+            self._send(Frame(Kind.EVENT, _bytes(task_pb2.Event(type=task_pb2.EVENT_TYPE_STATE, task=task))))
+        return cursor
 
 
 def describe(error: Exception) -> dict[str, Any]:
@@ -178,7 +174,8 @@ def _hello(frame: Frame, send: Callable[[Frame], None]) -> Relay:
     from boxkeeper.client import Client, ConnectionSettings
 
     hello = json.loads(frame.body)
-    relay = Relay(Client(ConnectionSettings(**hello["settings"])), hello["owner"], send)
+    # The courier repeats by itself, and wants to know at once that nobody answers.
+    relay = Relay(Client(ConnectionSettings(**{**hello["settings"], "max_attempts": 1})), hello["owner"], send)
     relay.start()
     return relay
 
