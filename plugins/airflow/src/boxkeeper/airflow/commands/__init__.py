@@ -1,0 +1,1 @@
+"""One command of a task instance in a sandbox: what SandboxOperator, @task.sandbox and the trigger are made of."""

@@ -1,0 +1,98 @@
+"""A new try of a task instance meets what earlier tries left at the daemon. Decided in docs/adr/0018.
+
+A worker that dies gives a new try, and the new try finds the earlier one by its key. At most one sandbox of a task instance
+runs at a time; an earlier one is taken over if it is running the same command, its result if nobody took it; whatever else
+still runs is stopped before the new try submits its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Optional
+
+from boxkeeper.airflow.commands import outcome
+from boxkeeper.airflow.commands.compat import AirflowException
+from boxkeeper.airflow.commands.submission import DIGEST_LABEL
+
+if TYPE_CHECKING:
+    from boxkeeper.airflow.commands.identity import Execution
+    from boxkeeper.client import Client
+    from boxkeeper.v1 import task_pb2
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS_MAX = 600.0  # how long a new try waits for the sandbox of an earlier one to be gone
+
+
+def find_earlier(client: Client, execution: Execution, digest: str, *, reconnect: bool, window: float,
+                 skip_codes: Collection[int]) -> Optional[task_pb2.Task]:
+    """The task of an earlier try that this one takes over: live, or ended with a result that nobody took, at most `window`
+    seconds ago. None: this try runs its own; then nothing of an earlier one runs any more.
+
+    Without `reconnect` never one. AirflowException if an earlier sandbox does not end.
+    """
+    from boxkeeper.client import names, task_filter
+
+    tasks = sorted(client.list_tasks(task_filter(key_prefix=execution.key_prefix())), key=lambda task: -task.generation)
+    if tasks and tasks[0].submission_id == execution.submission_id:
+        return None  # submitted before the answer was lost: submitting again gives the same task
+    live = [task for task in tasks if not names.is_terminal(task)]
+    chosen: Optional[task_pb2.Task] = None
+    if reconnect and live and live[0] is tasks[0] and _is_reusable(live[0], digest):
+        chosen = live[0]
+    _stop([task for task in live if task is not chosen], client, execution)
+    if chosen is None and reconnect and tasks and not live and _has_result(tasks[0], execution, digest, window, skip_codes):
+        chosen = tasks[0]
+    return chosen
+
+
+def digest_of(spec: task_pb2.TaskSpec) -> str:
+    """The digest that find_earlier compares with."""
+    return spec.labels[DIGEST_LABEL]
+
+
+def mark_taken(client: Client, execution: Execution, task: task_pb2.Task) -> None:
+    """No later try takes this result: its owner says so. A failure is no matter: then a try after a crash might take it again,
+    within the window, instead of running the command twice."""
+    from boxkeeper.client import BoxkeeperError
+
+    try:
+        client.adopt_tasks(execution.taken_owner, ids=[task.id])
+        cursor = ""
+        with client.watch_events(execution.taken_owner, follow=False) as events:
+            for event in events:
+                cursor = event.cursor
+        if cursor:  # these events are for nobody: acknowledged, they are not kept longer than others
+            client.ack_events(execution.taken_owner, cursor)
+    except BoxkeeperError as error:
+        log.debug("could not mark the result of %s as taken: %s", task.id, error)
+
+
+def _is_reusable(task: task_pb2.Task, digest: str) -> bool:
+    from boxkeeper.client import names
+
+    return names.state_name(task.state) != "STOPPING" and task.labels.get(DIGEST_LABEL) == digest
+
+
+def _has_result(task: task_pb2.Task, execution: Execution, digest: str, window: float, skip_codes: Collection[int]) -> bool:
+    if task.labels.get(DIGEST_LABEL) != digest or task.owner == execution.taken_owner:
+        return False
+    ended = task.ended_at.seconds + task.ended_at.nanos / 1e9
+    return outcome.is_result(task, skip_codes) and time.time() - ended <= window
+
+
+def _stop(tasks: list[task_pb2.Task], client: Client, execution: Execution) -> None:
+    from boxkeeper.client import WaitTimeout
+
+    if not tasks:
+        return
+    ids = [task.id for task in tasks]
+    log.info("stopping what an earlier try of this task instance left running: %s", ", ".join(ids))
+    client.cancel_tasks(ids=ids, reason=f"airflow: try {execution.try_number} runs its own")
+    try:
+        client.wait(ids, until="END", timeout=STOP_SECONDS_MAX)
+    except WaitTimeout:
+        raise AirflowException(f"a sandbox of an earlier try has not ended within {STOP_SECONDS_MAX:.0f} s of being cancelled: "
+                               f"{', '.join(ids)}") from None
