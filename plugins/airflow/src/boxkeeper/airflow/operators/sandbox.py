@@ -229,7 +229,6 @@ class SandboxOperator(BaseOperator):
 
     def _options(self, context: Context, execution: Execution) -> CommandOptions:
         """Called when the templates are filled in."""
-        dag = getattr(self, "dag", None)
         return CommandOptions(
             argv=None if self.command is None or isinstance(self.command, str) else list(self.command),
             shell=self.command if isinstance(self.command, str) else None,
@@ -239,7 +238,7 @@ class SandboxOperator(BaseOperator):
             files=self.files or {},
             secrets=self.secrets or {},
             secret_files=self.secret_files or {},
-            files_folder=dag.folder if dag is not None else os.getcwd(),
+            files_folder=self.dag.folder if self.has_dag() else os.getcwd(),
             lease=self._lease_seconds(context),
         )
 
