@@ -22,6 +22,9 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Tasks in sandboxes of a boxkeeperd: SandboxExecutor, SandboxOperator, @task.sandbox.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["software"]}],
         "hooks": _modules("hooks.sandbox"),
+        "operators": _modules("operators.sandbox"),
+        "triggers": _modules("triggers.sandbox"),
+        "task-decorators": [{"class-name": "boxkeeper.airflow.decorators.sandbox.sandbox_task", "name": "sandbox"}],
         "connection-types": [
             {
                 "connection-type": connection_form.CONN_TYPE,
