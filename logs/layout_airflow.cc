@@ -179,6 +179,10 @@ absl::StatusOr<bool> AirflowRenderer::Scan(std::string& out) {
         ended() ? std::optional(FinalSize(stream)) : std::nullopt;
     ASSIGN_OR_RETURN(SpoolSlice slice,
                      reader_.ReadAt(stream, begin, scanned - begin + kWindowBytes, final_size));
+    if (slice.freed) {
+      return absl::AbortedError(
+          absl::StrCat(std::string(StreamName(stream)), ": bytes from ", begin, " were freed"));
+    }
     if (!slice.hole.empty() && !ended()) return false;
     redacted_ += slice.redacted;
     window = {begin, std::move(slice.data)};

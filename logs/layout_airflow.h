@@ -59,7 +59,7 @@ class AirflowRenderer {
 
   // Appends the next records to `out`, at most about 2 MiB; false once there is nothing more to
   // render now or the piece is full. kDataLoss: the spool has less than the final sizes say.
-  // kAborted: bytes of a line in progress were dropped just now.
+  // kAborted: bytes of a line in progress were dropped just now, or bytes were freed.
   absl::StatusOr<bool> Step(std::string& out);
 
   // After Step said false: where the next piece begins.

@@ -15,8 +15,12 @@ SpoolReader::SpoolReader(base::FileSystem& files, SpoolFiles spool,
   if (redactor_ && redactor_->empty()) redactor_ = nullptr;
 }
 
-absl::StatusOr<uint64_t> SpoolReader::Size(Stream stream) {
-  auto file = files_.Open(spool_.path(stream), {});
+absl::StatusOr<uint64_t> SpoolReader::Size(Stream stream) { return SizeOf(spool_.path(stream)); }
+
+absl::StatusOr<uint64_t> SpoolReader::IndexBytes() { return SizeOf(spool_.index_path()); }
+
+absl::StatusOr<uint64_t> SpoolReader::SizeOf(const std::string& path) {
+  auto file = files_.Open(path, {});
   if (absl::IsNotFound(file.status())) return uint64_t{0};
   RETURN_IF_ERROR(file.status());
   return (*file)->Size();

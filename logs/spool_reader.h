@@ -46,6 +46,8 @@ class SpoolReader {
   // Bytes [0, x) were freed because the store has them (freed_spool.h); 0 if none were. kDataLoss
   // if the record is damaged.
   absl::StatusOr<uint64_t> ReadFreed(Stream stream);
+  // Bytes of the index; 0 if it is not there.
+  absl::StatusOr<uint64_t> IndexBytes();
   // Whole index records, raw, from record `first`; at most `max_records`.
   absl::StatusOr<std::string> ReadIndex(uint64_t first, size_t max_records);
 
@@ -61,6 +63,7 @@ class SpoolReader {
     Hole hole;              // of the stream, as it was after the read
     uint64_t freed_to = 0;  // so too
   };
+  absl::StatusOr<uint64_t> SizeOf(const std::string& path);
   absl::StatusOr<Raw> ReadRaw(Stream stream, uint64_t offset, size_t max_bytes);
 
   base::FileSystem& files_;

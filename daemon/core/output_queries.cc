@@ -8,10 +8,10 @@
 namespace boxkeeper::daemon {
 
 absl::StatusOr<std::unique_ptr<LogStream>> Engine::ReadLog(v1::ReadLogRequest request) {
-  v1::TaskRef ref;
-  ref.set_id(request.id());
+  v1::TaskRef ref = request.task();
+  if (!request.has_task()) ref.set_id(request.id());
   TaskRow* row = Resolve(ref);
-  if (row == nullptr) return TaskNotFound(request.id());
+  if (row == nullptr) return TaskNotFound(ref.has_key() ? base::KeyString(ref.key()) : ref.id());
   if (log_port_ == nullptr) {
     return ApiError(absl::StatusCode::kUnimplemented, "NO_LOGS", "this daemon keeps no logs");
   }

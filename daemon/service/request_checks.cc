@@ -169,9 +169,16 @@ absl::Status CheckRequest(const v1::AdoptTasksRequest& request) {
 
 absl::Status CheckRequest(const v1::ReadLogRequest& request) {
   Checks checks;
-  checks.Id(request.id(), "id");
+  if (request.has_task()) {
+    checks.Require(request.id().empty(), "id", "excludes `task`");
+    checks.Ref(request.task(), "task");
+  } else {
+    checks.Id(request.id(), "id");
+  }
   checks.Require(v1::ReadLogRequest::Stream_IsValid(request.stream()), "stream", "unknown value");
   checks.Require(request.offset() >= 0, "offset", "must not be negative");
+  checks.Require(request.from_case() != v1::ReadLogRequest::kUnstored || request.unstored(),
+                 "unstored", "true, or not set");
   checks.Require(request.tail_lines() >= 0, "tail_lines", "must not be negative");
   return checks.Done();
 }

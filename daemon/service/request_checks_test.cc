@@ -86,6 +86,10 @@ TEST(RequestChecksTest, EveryViolationIsNamed) {
   v1::ReadLogRequest log;
   log.set_offset(-1);
   EXPECT_THAT(Fields(CheckRequest(log)), ElementsAre("id", "offset"));
+  log.set_id("a");
+  log.mutable_task()->set_id("a");
+  log.set_unstored(false);
+  EXPECT_THAT(Fields(CheckRequest(log)), ElementsAre("id", "unstored"));
   EXPECT_THAT(Fields(CheckRequest(v1::ListArtifactsRequest())), ElementsAre("task"));
   v1::ReadArtifactRequest artifact;
   artifact.set_offset(-1);

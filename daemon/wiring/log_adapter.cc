@@ -13,6 +13,7 @@
 #include "daemon/api/api_error.h"
 #include "daemon/wiring/spool_artifact_stream.h"
 #include "daemon/wiring/spool_log_stream.h"
+#include "daemon/wiring/unstored_log_stream.h"
 #include "logs/log_path.h"
 #include "logs/redactor.h"
 
@@ -284,7 +285,7 @@ void LogAdapter::Forget(const base::TaskId& id) {
   artifacts_.Forget(id);
   puller_.Forget(id);
   shipper_.Forget(id);
-  for (SpoolLogStream* stream : streams_) stream->Forget(id);
+  for (OpenLogStream* stream : streams_) stream->Forget(id);
   growth_.Wake(id.ToString());
   boost::asio::post(deps_.pool,
                     [folders = folders_, name = id.ToString()] { folders->Drop(name); });
@@ -294,9 +295,25 @@ std::string LogAdapter::LogPath(const LogTask& task) const {
   return task.spec.path().empty() ? logs::DefaultLogPath(task.key, task.id) : task.spec.path();
 }
 
+logs::UnstoredSource LogAdapter::UnstoredOf(const LogTask& task) const {
+  const std::vector<logs::Stream> streams = StreamsOf(task.spec);
+  const auto wants = [&streams](logs::Stream stream) {
+    return std::find(streams.begin(), streams.end(), stream) != streams.end();
+  };
+  return {.spool = Files(task.id),
+          .with_stdout = wants(logs::Stream::kStdout),
+          .with_stderr = wants(logs::Stream::kStderr),
+          .redactor = RedactorOf(task),
+          .accepted_at_ms = task.accepted_at_ms};
+}
+
 absl::StatusOr<std::unique_ptr<LogStream>> LogAdapter::Open(
     const base::TaskId& id, std::function<awaitable<absl::StatusOr<LogTask>>()> describe,
     std::function<LogEnd()> end, v1::ReadLogRequest request) {
+  if (request.from_case() == v1::ReadLogRequest::kUnstored) {
+    return std::make_unique<UnstoredLogStream>(*this, id, std::move(describe), std::move(end),
+                                               std::move(request));
+  }
   return std::make_unique<SpoolLogStream>(*this, id, std::move(describe), std::move(end),
                                           std::move(request));
 }

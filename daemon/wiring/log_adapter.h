@@ -27,6 +27,7 @@
 #include "logs/output_puller.h"
 #include "logs/spool_bound.h"
 #include "logs/spool_folders.h"
+#include "logs/unstored_reader.h"
 
 namespace boxkeeper::daemon {
 
@@ -95,7 +96,9 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   boost::asio::awaitable<absl::Status> Stop(base::BootTime deadline);
 
  private:
+  friend class OpenLogStream;
   friend class SpoolLogStream;
+  friend class UnstoredLogStream;
 
   boost::asio::awaitable<absl::Status> Record(store::v1::LogRecord record) override;
   void OnStored(const base::TaskId& id);
@@ -107,6 +110,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   logs::SpoolFiles Files(const base::TaskId& id) const;
   logs::Layout LayoutOf(const LogTask& task) const;
   std::shared_ptr<const logs::Redactor> RedactorOf(const LogTask& task) const;
+  logs::UnstoredSource UnstoredOf(const LogTask& task) const;
   logs::PullJob MakePullJob(const base::TaskId& id, OutputSource source) const;
 
   LogAdapterDeps deps_;
@@ -121,7 +125,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   logs::LogReader reader_;
   absl::flat_hash_map<base::TaskId, int64_t> generations_;  // of tracked tasks
   absl::flat_hash_set<base::TaskId> with_outputs_;          // of these
-  std::set<class SpoolLogStream*> streams_;                 // open ones
+  std::set<class OpenLogStream*> streams_;                  // open ones
   artifacts::ArtifactReader artifact_reader_;
   artifacts::ArtifactShipper artifacts_;
   logs::LogShipper shipper_;

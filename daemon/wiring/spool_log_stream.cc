@@ -1,10 +1,8 @@
 #include "daemon/wiring/spool_log_stream.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
-#include "daemon/api/api_error.h"
 
 namespace boxkeeper::daemon {
 
@@ -12,22 +10,9 @@ using boost::asio::awaitable;
 
 SpoolLogStream::SpoolLogStream(LogAdapter& adapter, const base::TaskId& id, DescribeTask describe,
                                std::function<LogEnd()> end, v1::ReadLogRequest request)
-    : adapter_(adapter),
-      id_(id),
-      describe_(std::move(describe)),
-      end_(std::move(end)),
-      request_(std::move(request)),
+    : OpenLogStream(adapter, id, std::move(describe), std::move(end), std::move(request)),
       stream_(request_.stream() == v1::ReadLogRequest::STDERR ? logs::Stream::kStderr
-                                                              : logs::Stream::kStdout) {
-  adapter_.streams_.insert(this);
-  // Where the output has to be fetched: now, and often while it is followed.
-  request_.follow() ? adapter_.puller_.Follow(id_, 1) : adapter_.puller_.Hurry(id_);
-}
-
-SpoolLogStream::~SpoolLogStream() {
-  if (request_.follow()) adapter_.puller_.Follow(id_, -1);
-  adapter_.streams_.erase(this);
-}
+                                                              : logs::Stream::kStdout) {}
 
 awaitable<absl::Status> SpoolLogStream::Describe() {
   absl::StatusOr<LogTask> task = co_await describe_();
@@ -56,13 +41,10 @@ awaitable<absl::Status> SpoolLogStream::Begin() {
 }
 
 awaitable<absl::Status> SpoolLogStream::NoteEnd() {
-  const LogEnd end = end_();
-  if (!end.ended || source_.final_size.has_value()) co_return absl::OkStatus();
-  // Of a lost task nobody attested the sizes: what was spooled is what there is.
-  absl::StatusOr<uint64_t> spooled = co_await Spooled();
-  if (!spooled.ok()) co_return spooled.status();
-  const int64_t known = stream_ == logs::Stream::kStdout ? end.stdout_bytes : end.stderr_bytes;
-  source_.final_size = std::max(*spooled, static_cast<uint64_t>(known));
+  if (source_.final_size.has_value()) co_return absl::OkStatus();
+  absl::StatusOr<std::optional<uint64_t>> size = co_await FinalSize(stream_);
+  CO_RETURN_IF_ERROR(size.status());
+  source_.final_size = *size;
   co_return absl::OkStatus();
 }
 
@@ -93,10 +75,7 @@ awaitable<absl::StatusOr<v1::ReadLogResponse>> SpoolLogStream::Next() {
     absl::StatusOr<uint64_t> spooled = co_await Spooled();
     if (!spooled.ok()) co_return spooled.status();
     absl::StatusOr<logs::LogChunk> chunk = co_await Read();
-    if (forgotten_) {
-      co_return ApiError(absl::StatusCode::kNotFound, "TASK_NOT_FOUND",
-                         "the task was compacted while its log was read");
-    }
+    if (forgotten_) co_return Forgotten();
     if (!chunk.ok()) co_return chunk.status();
     const bool nothing = chunk->data.empty() && chunk->dropped_bytes == 0 && !chunk->end;
     if (!nothing || !request_.follow()) {

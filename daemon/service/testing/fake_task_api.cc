@@ -227,6 +227,7 @@ awaitable<absl::StatusOr<v1::AdoptTasksResponse>> FakeTaskApi::AdoptTasks(
 }
 
 absl::StatusOr<std::unique_ptr<LogStream>> FakeTaskApi::ReadLog(v1::ReadLogRequest request) {
+  if (request.has_task()) request.set_id(request.task().id());
   if (rows_.count(request.id()) == 0) return NoSuchTask(request.id());
   return std::make_unique<FakeLogStream>(*this, std::move(request));
 }
