@@ -45,23 +45,31 @@ class LogPlan:
 
     method = "ReadLog"
 
-    def __init__(self, id: str, stream: names.Name, offset: int, tail_lines: Optional[int], follow: bool) -> None:
+    def __init__(self, id: str, stream: names.Name, offset: int, tail_lines: Optional[int], follow: bool,
+                 unstored: bool = False) -> None:
         self._id = id
         self._stream = names.enum_value(executor_pb2.ReadLogRequest.Stream, stream)
         self._offset: Optional[int] = offset if tail_lines is None else None
         self._tail = tail_lines
         self._follow = follow
+        self._unstored = unstored
 
     def request(self) -> Message:
         request = executor_pb2.ReadLogRequest(id=self._id, stream=self._stream, follow=self._follow)  # type: ignore[arg-type]
-        if self._offset is None:
+        if self._unstored:
+            request.unstored = True
+        elif self._offset is None:
             request.tail_lines = self._tail or 0
         else:
             request.offset = self._offset
         return request
 
     def take(self, message: executor_pb2.ReadLogResponse) -> Iterator[executor_pb2.ReadLogResponse]:
-        self._offset = message.offset + len(message.data) + message.dropped_bytes
+        if self._unstored and message.data:  # an answer begins where the store ends, not where the last one broke
+            given = max(0, min((self._offset or 0) - message.offset, len(message.data)))
+            message.offset += given
+            message.data = message.data[given:]
+        self._offset = max(self._offset or 0, message.offset + len(message.data) + message.dropped_bytes)
         yield message
 
     def finished(self) -> bool:

@@ -111,8 +111,9 @@ class AsyncClient:
     # Bytes
 
     def read_log(self, id: str, stream: names.Name = "STDOUT", offset: int = 0, tail_lines: Optional[int] = None,
-                 follow: bool = False, *, timeout: Optional[float] = None) -> AsyncStream[executor_pb2.ReadLogResponse]:
-        plan = _streams.LogPlan(id, stream, offset, tail_lines, follow)
+                 follow: bool = False, unstored: bool = False, *,
+                 timeout: Optional[float] = None) -> AsyncStream[executor_pb2.ReadLogResponse]:
+        plan = _streams.LogPlan(id, stream, offset, tail_lines, follow, unstored)
         return AsyncStream(self, plan, self._outage(follow, timeout))
 
     async def list_artifacts(self, id: Optional[str] = None, key: Optional[KeyLike] = None, *,

@@ -141,10 +141,12 @@ class Client:
     # Bytes
 
     def read_log(self, id: str, stream: names.Name = "STDOUT", offset: int = 0, tail_lines: Optional[int] = None,
-                 follow: bool = False, *, timeout: Optional[float] = None) -> Stream[executor_pb2.ReadLogResponse]:
+                 follow: bool = False, unstored: bool = False, *,
+                 timeout: Optional[float] = None) -> Stream[executor_pb2.ReadLogResponse]:
         """One stream (STDOUT or STDERR) from an offset, or its last lines; `follow`: until the task has ended and every byte
-        was given. Each chunk has `offset`, `data`, `dropped_bytes` (then no data) and `end`. Goes on where it broke."""
-        plan = _streams.LogPlan(id, stream, offset, tail_lines, follow)
+        was given. `unstored`: instead, of a log in the airflow layout, the records of both streams that the log store does not
+        have yet (for who has looked there before). Each chunk has `offset`, `data`, `dropped_bytes` (then no data) and `end`. Goes on where it broke."""
+        plan = _streams.LogPlan(id, stream, offset, tail_lines, follow, unstored)
         return Stream(self, plan, self._outage(follow, timeout))
 
     def list_artifacts(self, id: Optional[str] = None, key: Optional[KeyLike] = None, *,

@@ -215,7 +215,7 @@ class ReadArtifactResponse(_message.Message):
     def __init__(self, artifact: _Optional[_Union[_task_pb2.Artifact, _Mapping]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., end: bool = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
-    __slots__ = ["follow", "id", "offset", "stream", "tail_lines"]
+    __slots__ = ["follow", "id", "offset", "stream", "tail_lines", "task", "unstored"]
     class Stream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
@@ -226,12 +226,16 @@ class ReadLogRequest(_message.Message):
     STREAM_FIELD_NUMBER: _ClassVar[int]
     STREAM_UNSPECIFIED: ReadLogRequest.Stream
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    UNSTORED_FIELD_NUMBER: _ClassVar[int]
     follow: bool
     id: str
     offset: int
     stream: ReadLogRequest.Stream
     tail_lines: int
-    def __init__(self, id: _Optional[str] = ..., stream: _Optional[_Union[ReadLogRequest.Stream, str]] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., follow: bool = ...) -> None: ...
+    task: TaskRef
+    unstored: bool
+    def __init__(self, id: _Optional[str] = ..., stream: _Optional[_Union[ReadLogRequest.Stream, str]] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., unstored: bool = ..., follow: bool = ..., task: _Optional[_Union[TaskRef, _Mapping]] = ...) -> None: ...
 
 class ReadLogResponse(_message.Message):
     __slots__ = ["data", "dropped_bytes", "end", "offset"]

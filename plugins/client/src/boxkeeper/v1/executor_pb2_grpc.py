@@ -146,7 +146,8 @@ class ExecutorServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReadLog(self, request, context):
-        """Bytes of one stream from any offset, live. Needs no session.
+        """Bytes of one stream from any offset, live; or of an `airflow` log what the log store does not have yet. Needs no
+        session.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,7 @@ def unstored(client: Client, task: task_pb2.Task) -> str:
     if "unstored" not in executor_pb2.ReadLogRequest.DESCRIPTOR.fields_by_name or task.log.layout != "airflow":
         return ""
     pieces, size = [], 0
-    for chunk in client.read_log(task.id, unstored=True):  # type: ignore[call-arg]
+    for chunk in client.read_log(task.id, unstored=True):
         pieces.append(chunk.data)
         size += len(chunk.data)
         if size >= _MOST:
