@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from unittest import mock
 
 from airflow.executors import workloads
-from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors.sandbox_executor import SandboxExecutor
@@ -79,6 +78,12 @@ class Stand:
                 executor.start()
         return executor
 
+    @staticmethod
+    def task_log(executor, where, ti, try_number):
+        """get_task_log as the api-server calls it."""
+        with mock.patch.dict(os.environ, {"AIRFLOW__BOXKEEPER__ADDRESS": where}):
+            return executor.get_task_log(ti, try_number)
+
     def queue(self, executor, *items):
         """As the scheduler's critical section does."""
         for item in items:
@@ -136,6 +141,11 @@ class Stand:
             return []
 
 
+def address(daemon):
+    """Where the executor finds a daemon of the tests."""
+    return f"unix:{daemon.socket}"
+
+
 def gone(pid):
     """Whether a process is not there any more."""
     try:
@@ -145,4 +155,4 @@ def gone(pid):
     return False
 
 
-__all__ = ["RUNNER", "Stand", "TaskInstanceKey", "gone", "instance", "make_workload", "token", "until"]
+__all__ = ["RUNNER", "Stand", "address", "gone", "instance", "make_workload", "token", "until"]

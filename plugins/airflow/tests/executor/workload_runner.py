@@ -14,13 +14,17 @@ import threading
 
 def main():
     folder = os.environ["TEST_FOLDER"]
-    assert sys.argv[1:] == ["-m", "airflow.sdk.execution_time.execute_workload", "--json-path", "airflow-workload.json"], sys.argv
-    with open(sys.argv[4], encoding="utf-8") as file:
+    task_form = ["-m", "airflow.sdk.execution_time.execute_workload", "--json-path", "airflow-workload.json"]
+    assert sys.argv[1:] == task_form or (sys.argv[1] == "-c" and len(sys.argv) == 4), sys.argv
+    with open(sys.argv[-1], encoding="utf-8") as file:
         workload = json.load(file)
-    ti = workload["ti"]
-    name = ti["task_id"]
+    if workload["type"] == "ExecuteCallback":
+        name, rest = workload["callback"]["data"]["path"], ""
+    else:
+        ti = workload["ti"]
+        name, rest = ti["task_id"], f"{ti['map_index']} {ti['try_number']} {ti['id']}"
     with open(os.path.join(folder, "runs"), "a", encoding="utf-8") as file:
-        file.write(f"{name} {ti['map_index']} {ti['try_number']} {ti['id']}\n")
+        file.write(f"{name} {rest}\n")
     print(json.dumps({"timestamp": "2026-01-01T00:00:00.000000Z", "level": "info", "event": f"hello from {name}", "logger": "task"}),
           flush=True)
     if name.startswith("exit_"):
