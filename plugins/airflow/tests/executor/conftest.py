@@ -25,6 +25,17 @@ import pytest  # noqa: E402
 from tests.harness.daemon import Daemon  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "everyday: a test with a daemon that runs without BOXKEEPER_FULL")
+
+
+def pytest_collection_modifyitems(items):
+    """Of the tests with a daemon only those marked `everyday` run without BOXKEEPER_FULL."""
+    for item in items:
+        if "stand" in item.fixturenames and "everyday" not in item.keywords and not os.environ.get("BOXKEEPER_FULL"):
+            item.add_marker(pytest.mark.skip(reason="for BOXKEEPER_FULL"))
+
+
 def pytest_unconfigure():
     """The home goes with the run."""
     shutil.rmtree(_HOME, ignore_errors=True)

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 
-from executor_stand import RUNNER, address, gone, instance, make_workload
+import pytest
+from executor_stand import address, gone, instance, make_workload
 from tests.harness.daemon import Daemon
 from tests.harness.stubs import ROOT
 from tests.harness.waiting import SLOWNESS, until
@@ -13,6 +14,7 @@ from tests.harness.waiting import SLOWNESS, until
 _BEAT_MAX = 1.0 * SLOWNESS  # seconds
 
 
+@pytest.mark.everyday
 def test_tasks_survive_a_daemon_that_is_killed(stand, daemon):
     executor = stand.executor(address(daemon))
     items = [make_workload(f"wait_{name}") for name in "abc"]
@@ -157,4 +159,3 @@ def test_the_live_log_names_the_task_and_an_error_is_a_message(stand, daemon):
     messages, logs = stand.task_log(reader, address(daemon), instance(item), 7)
     assert "does not know" in messages[0] and logs == []
     stand.go("wait_it")
-    assert os.access(RUNNER, os.X_OK)

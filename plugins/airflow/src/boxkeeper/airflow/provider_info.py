@@ -21,6 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Boxkeeper",
         "description": "Tasks in sandboxes of a boxkeeperd: SandboxExecutor, SandboxOperator, @task.sandbox.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["software"]}],
+        "executors": ["boxkeeper.airflow.executors.sandbox_executor.SandboxExecutor"],
         "hooks": _modules("hooks.sandbox"),
         "operators": _modules("operators.sandbox"),
         "triggers": _modules("triggers.sandbox"),
