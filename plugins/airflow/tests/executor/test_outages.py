@@ -1,5 +1,6 @@
 """SandboxExecutor when the daemon, the relay or the scheduler is away: nothing is lost, nothing runs twice, nothing blocks."""
 
+import json
 import os
 import signal
 import subprocess
@@ -122,15 +123,16 @@ def test_a_forked_child_does_not_keep_the_relay(stand, daemon):
 
 
 _SCHEDULER = """
-import sys, time
+import sys, threading
 sys.path[:0] = {paths!r}
 from boxkeeper.airflow.executors.courier import Courier
 courier = Courier({{"address": {address!r}}}, "airflow:test:killed")
 courier.start()
+pause = threading.Event()
 while courier.reachable is None:
-    time.sleep(0.01)
+    pause.wait(0.01)
 print(courier._link.pid, flush=True)
-time.sleep(600)
+pause.wait(600)
 """
 
 
@@ -145,6 +147,23 @@ def test_the_relay_of_a_scheduler_that_is_killed_leaves(daemon):
     until(lambda: gone(relay), "the relay leaves")
 
 
+def test_the_live_log_is_what_the_store_has_not_yet(stand):
+    with Daemon({"logs": {"flush_interval": "1h", "flush_interval_max": "1h"}}) as daemon:
+        executor = stand.executor(address(daemon.start()))
+        item = make_workload("wait_it")
+        stand.queue(executor, item)
+        stand.started(executor, "wait_it")
+        reader = stand.executor(address(daemon), start=False)
+        messages, logs = until(lambda: (lambda found: found[1] and found)(stand.task_log(reader, address(daemon), instance(item), 1)), "a line")
+        (text,) = logs
+        (record,) = [json.loads(line) for line in text.splitlines()]
+        assert record["event"] == "hello from wait_it" and len(messages) == 1
+        stand.go("wait_it")
+        assert stand.end_of(executor, item) == ("success", None)
+        until(lambda: daemon.client.list()[0].log.complete, "the log is stored")
+        assert stand.task_log(reader, address(daemon), instance(item), 1)[1] == []
+
+
 def test_the_live_log_names_the_task_and_an_error_is_a_message(stand, daemon):
     executor = stand.executor(address(daemon))
     item = make_workload("wait_it")
@@ -153,7 +172,7 @@ def test_the_live_log_names_the_task_and_an_error_is_a_message(stand, daemon):
     (task,) = daemon.client.list()
     reader = stand.executor(address(daemon), start=False)
     messages, _ = stand.task_log(reader, address(daemon), instance(item), 1)
-    assert task.id in messages[0] and "RUNNING" in messages[0]
+    assert task.id in messages[0] and "RUNNING" in messages[0] and task.log.layout == "airflow"
     messages, logs = stand.task_log(reader, "unix:/no/such/socket", instance(item), 1)
     assert len(messages) == 1 and "cannot be read" in messages[0] and logs == []
     messages, logs = stand.task_log(reader, address(daemon), instance(item), 7)

@@ -54,15 +54,15 @@ def describe_source(task: task_pb2.Task) -> str:
 
 
 def unstored(client: Client, task: task_pb2.Task) -> str:
-    """What is not in the log store yet, as the lines that will be there; empty with a daemon that cannot tell."""
-    from boxkeeper.v1 import executor_pb2
-
-    if "unstored" not in executor_pb2.ReadLogRequest.DESCRIPTOR.fields_by_name or task.log.layout != "airflow":
+    """The records that the log store does not have yet, whole lines. Airflow has read the store before it asks, so none
+    comes twice. Empty where the task writes its log itself."""
+    if task.log.layout != "airflow":
         return ""
     pieces, size = [], 0
-    for chunk in client.read_log(task.id, unstored=True):
-        pieces.append(chunk.data)
-        size += len(chunk.data)
-        if size >= _MOST:
-            break
+    with client.read_log(task.id, unstored=True, timeout=_TIMEOUT) as chunks:
+        for chunk in chunks:
+            pieces.append(chunk.data)
+            size += len(chunk.data)
+            if size >= _MOST:
+                break
     return b"".join(pieces).decode("utf-8", "replace")
