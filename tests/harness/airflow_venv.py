@@ -13,6 +13,7 @@ from tests.harness.stubs import ROOT
 VERSION = "3.3.2"
 VERSIONS = ("3.0.6", "3.1.8", "3.2.2", VERSION)
 _PACKAGE = os.path.join(ROOT, "plugins", "airflow")
+_PYTEST = os.path.join(ROOT, "tests", "airflow", "pytest.txt")
 _KEPT_SECONDS = 24 * 3600
 
 
@@ -32,7 +33,7 @@ def _package_files():
 
 def _bare(version):
     """Folder of the environment without the provider package; about half a minute and 250 MB at the first call."""
-    return venvs.pinned(f"airflow-{version}", requirements(version))
+    return venvs.pinned(f"airflow-{version}", requirements(version), _PYTEST)
 
 
 def folder(version=VERSION):

@@ -23,12 +23,12 @@ def install(folder, *arguments):
                  *arguments], "pip", timeout=900)
 
 
-def pinned(name, requirements):
-    """Folder of an environment with the packages of a requirements file. Unavailable if it cannot be made."""
-    folder = os.path.join(servers.STATE, f"{name}-{digest([requirements])}")
+def pinned(name, *requirements):
+    """Folder of an environment with the packages of these requirements files. Unavailable if it cannot be made."""
+    folder = os.path.join(servers.STATE, f"{name}-{digest(requirements)}")
     with servers.made_once(folder) as fresh:
         if fresh is not None:
             servers.run(["/usr/bin/python3", "-m", "venv", fresh], "python3-venv")
-            install(fresh, "-r", requirements)
+            install(fresh, *(word for file in requirements for word in ("-r", file)))
             os.chmod(fresh, 0o755)  # a sandbox reads it as another user
     return folder

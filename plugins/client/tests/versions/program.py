@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 # As OpenTelemetry does in Airflow: the same definitions from elsewhere must not clash with ours.
-from google.api import annotations_pb2  # noqa: F401
-from google.rpc import error_details_pb2, status_pb2  # noqa: F401
+from google.api import annotations_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from boxkeeper.client import AsyncClient, Client, ConnectionSettings, NotFound, Rejected, keys, names, specs
 from boxkeeper.v1 import admin_pb2, executor_pb2, task_pb2
@@ -13,7 +13,7 @@ from boxkeeper.v1 import admin_pb2, executor_pb2, task_pb2
 
 def check_messages():
     """Every message of the API can be made and read again."""
-    for module in (admin_pb2, executor_pb2, task_pb2):
+    for module in (admin_pb2, executor_pb2, task_pb2, error_details_pb2, status_pb2, annotations_pb2):
         for name in module.DESCRIPTOR.message_types_by_name:
             kind = getattr(module, name)
             assert kind.FromString(kind().SerializeToString()) == kind(), name
