@@ -23,7 +23,7 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors import outcomes
-from boxkeeper.airflow.executors.config import Options, read_options
+from boxkeeper.airflow.executors.config import Configuration, Layered, Options, read_options
 from boxkeeper.airflow.executors.courier import AdoptedLate, Answered, Courier, Happened, News, Submission
 from boxkeeper.airflow.executors.execution_timeouts import ExecutionTimeouts
 from boxkeeper.airflow.executors.jobs import job_of, key_of
@@ -115,13 +115,11 @@ class SandboxExecutor(BaseExecutor):
         job = job_id if job_id is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return f"airflow:{namespace}:{job}" + (f":{team}" if team else "")
 
-    def _configuration(self) -> Any:
+    def _configuration(self) -> Configuration:
         """Airflow's configuration as this executor's team sees it."""
-        if getattr(self, "conf", None) is not None:
-            return self.conf
-        from airflow.configuration import conf  # 3.0
+        from airflow.configuration import conf
 
-        return conf
+        return Layered(self.conf, conf) if getattr(self, "team_name", None) else conf
 
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
