@@ -19,6 +19,7 @@ from boxkeeper.airflow.executors.sandbox_executor import SandboxExecutor
 from boxkeeper.airflow.executors.task_spec import BadOverride, make_task_spec, merge, start_deadline, task_override, token_expiry
 from boxkeeper.airflow.options import OPTIONS
 from boxkeeper.v1 import executor_pb2, task_pb2
+from tests.harness.stubs import ROOT
 
 
 def options(**values):
@@ -61,6 +62,14 @@ def test_every_option_is_described_and_read():
     recorder = Recorder()
     read_options(recorder)
     assert recorder.asked == set(OPTIONS)
+
+
+def test_the_documentation_has_every_option():
+    with open(os.path.join(ROOT, "docs", "airflow.md"), encoding="utf-8") as file:
+        text = file.read()
+    for name, option in OPTIONS.items():
+        default = f"`{option.default}`" if option.default is not None else ""
+        assert f"| `{name}` | {default} | {option.description}" in text
 
 
 def test_described_defaults_are_those_that_count():

@@ -132,7 +132,7 @@ class SandboxExecutor(BaseExecutor):
 
     def debug_dump(self) -> None:
         """What the base tells, and the courier's state."""
-        super().debug_dump()
+        super().debug_dump()  # type: ignore[no-untyped-call]
         self.log.info("executor.sandbox: live=%d adopting=%d limit=%d courier: %s", len(self._live), len(self._adopting),
                       self._limit(), self._courier.describe() if self._courier else "not started")
 
@@ -399,7 +399,7 @@ class SandboxExecutor(BaseExecutor):
     def slots_available(self) -> int:
         """What the base says, lowered to what the daemon has room for; never below 0."""
         queued = len(self.queued_tasks) + len(getattr(self, "queued_callbacks", ()))
-        return max(0, min(super().slots_available, self._limit() - len(self.running) - queued))
+        return max(0, min(int(super().slots_available), self._limit() - len(self.running) - queued))
 
     def _limit(self) -> int:
         """How many tasks of ours may be with the daemon at once."""
