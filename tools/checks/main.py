@@ -54,6 +54,7 @@ def _whole(full):
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
+        yield plugins.types
         yield lambda: bazel.build(_BINARIES, "asan")
         sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
         for folder in ("tests/e2e", "tests/crash"):
