@@ -10,7 +10,7 @@ _DAGS = ["states", "fifty", "missed"]
 _DELAY = {"local": 20, "sandbox": 0}
 
 
-@pytest.fixture(scope="module", params=["local"])
+@pytest.fixture(scope="module", params=["sandbox", "local"])
 def world(request):
     with World(_DAGS, request.param, triggerer=True) as running:
         yield running

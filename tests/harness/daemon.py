@@ -22,14 +22,14 @@ BOXCTL = os.path.join(BIN, "cli", "boxctl")
 _ASAN = {"ASAN_OPTIONS": "detect_container_overflow=0:detect_leaks=0:quarantine_size_mb=64"}
 
 
-def _merge(base, overlay):
+def merge(base, overlay):
     """`overlay` on `base`, maps merged in depth; a value None removes the key."""
     merged = dict(base)
     for key, value in overlay.items():
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
+            merged[key] = merge(merged[key], value)
         else:
             merged[key] = value
     return merged
@@ -85,7 +85,7 @@ class Daemon:
 
     def configure(self, overlay):
         """Writes the configuration file anew: the base with `overlay` merged over it."""
-        self.config = _merge(self.base_config, overlay)
+        self.config = merge(self.base_config, overlay)
         with open(self.config_file, "w", encoding="utf-8") as file:
             json.dump(self.config, file, indent=1)  # JSON is YAML
 

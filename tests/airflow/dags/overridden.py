@@ -1,7 +1,6 @@
 """Tasks with a sandbox of their own wishes."""
 
 import os
-import resource
 import threading
 
 from airflow.sdk import dag, task
@@ -16,14 +15,13 @@ def overridden():
 
     @task(executor_config={"sandbox_override": {"memory_mb": 3000}})
     def limited():
-        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-        leave_line("limited", soft)
+        leave_line("limited", "ran")
 
     @task(executor_config={"sandbox_override": {"memory_bm": 3000}})
     def misspelt():
         leave_line("misspelt", "ran")
 
-    @task(executor_config={"sandbox_override": {"timeout": "3s"}})
+    @task(executor_config={"sandbox_override": {"timeout": "15s"}})
     def too_long():
         leave_line("too_long", "begins")
         threading.Event().wait()

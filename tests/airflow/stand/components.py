@@ -43,9 +43,13 @@ class Components:
         self.rest = Rest(f"http://127.0.0.1:{self.port}")
         self.triggerer = triggerer
         self._dag_ids = set(dags)
-        self.environment = {**self._base(database), **(environment or {}),
-                            **{f"AIRFLOW__{key}": str(value) for key, value in (settings or {}).items()}}
+        self.environment = {**self._base(database), **(environment or {})}
+        self.configure(settings or {})
         self.processes = {}
+
+    def configure(self, settings):
+        """Sets {"SECTION__KEY": value} for all processes that are started from now on."""
+        self.environment.update({f"AIRFLOW__{key}": str(value) for key, value in settings.items()})
 
     def _base(self, database):
         """Quick to notice everything, quiet, and nothing of this machine's own."""
