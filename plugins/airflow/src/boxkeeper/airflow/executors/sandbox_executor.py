@@ -23,7 +23,7 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors import outcomes
-from boxkeeper.airflow.executors.config import Configuration, Layered, Options, read_options
+from boxkeeper.airflow.executors.config import Options, read_options
 from boxkeeper.airflow.executors.courier import AdoptedLate, Answered, Courier, Happened, News, Submission
 from boxkeeper.airflow.executors.execution_timeouts import ExecutionTimeouts
 from boxkeeper.airflow.executors.jobs import job_of, key_of
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _REVOKED_MAX = 10_000  # keys remembered whose next task replaces what may still live
 _SNAPSHOTS = 3         # capacity answers that the others' share is taken from: the least of them
+_EVENTS_KEPT = 1000    # task events that the scheduler may store at once
 _EVENT_REJECTED = "sandbox rejected"
 _EVENT_ENDED = "sandbox failed"
 _EVENT_EXPIRED = "sandbox expired"
@@ -89,6 +90,7 @@ class SandboxExecutor(BaseExecutor):
         self._by_submission: dict[str, _Live] = {}
         self._adopting: dict[TaskInstanceKey, dict[str, Any]] = {}
         self._revoked: dict[Any, None] = {}
+        self._event_records: deque[Any] = deque(maxlen=_EVENTS_KEPT)
         self._telling = False  # the daemon has spoken: a FAILED needs no cancel
         self._blocked_until = 0.0
         self._cursor = ""      # of the last event applied, to be acknowledged by the next sync
@@ -115,11 +117,13 @@ class SandboxExecutor(BaseExecutor):
         job = job_id if job_id is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return f"airflow:{namespace}:{job}" + (f":{team}" if team else "")
 
-    def _configuration(self) -> Configuration:
+    def _configuration(self) -> Any:
         """Airflow's configuration as this executor's team sees it."""
-        from airflow.configuration import conf
+        if getattr(self, "conf", None) is not None:
+            return self.conf
+        from airflow.configuration import conf  # 3.0
 
-        return Layered(self.conf, conf) if getattr(self, "team_name", None) else conf
+        return conf
 
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
@@ -132,7 +136,7 @@ class SandboxExecutor(BaseExecutor):
 
     def debug_dump(self) -> None:
         """What the base tells, and the courier's state."""
-        super().debug_dump()  # type: ignore[no-untyped-call]
+        super().debug_dump()
         self.log.info("executor.sandbox: live=%d adopting=%d limit=%d courier: %s", len(self._live), len(self._adopting),
                       self._limit(), self._courier.describe() if self._courier else "not started")
 
@@ -295,6 +299,12 @@ class SandboxExecutor(BaseExecutor):
         if text and _is_task(key):
             self.log_task_event(event=event, extra=text, ti_key=key)
 
+    def log_task_event(self, **what: Any) -> None:
+        """As the base, and keeps the record alive: the scheduler gives its records to SQLAlchemy by a generator, which holds only
+        weak references to them and would store empty rows, that is none."""
+        super().log_task_event(**what)
+        self._event_records.extend(list(self._task_event_logs)[-1:])
+
     def change_state(self, key: Any, state: Any, info: Any = None, remove_running: bool = True, **more: Any) -> None:
         """As the base. A FAILED that is not the daemon's word (no heartbeat, stuck in queued) stops the sandbox."""
         if state == TaskInstanceState.FAILED and not self._telling:
@@ -399,7 +409,7 @@ class SandboxExecutor(BaseExecutor):
     def slots_available(self) -> int:
         """What the base says, lowered to what the daemon has room for; never below 0."""
         queued = len(self.queued_tasks) + len(getattr(self, "queued_callbacks", ()))
-        return max(0, min(int(super().slots_available), self._limit() - len(self.running) - queued))
+        return max(0, min(super().slots_available, self._limit() - len(self.running) - queued))
 
     def _limit(self) -> int:
         """How many tasks of ours may be with the daemon at once."""
