@@ -1,34 +1,25 @@
 """Virtual environments with Airflow (tests/airflow/airflow-<version>.txt), each made once in .state/ of the tree, and the provider package."""
 
 import glob
-import hashlib
 import os
 import shutil
 import subprocess
 import time
 
-from tests.harness import servers
+from tests.harness import servers, venvs
 from tests.harness.stubs import ROOT
 
 # The version that everything is tried with; the others are for the contract tests of the executor, with BOXKEEPER_FULL.
 VERSION = "3.3.2"
 VERSIONS = ("3.0.6", "3.1.8", "3.2.2", VERSION)
 _PACKAGE = os.path.join(ROOT, "plugins", "airflow")
+_PYTEST = os.path.join(ROOT, "tests", "airflow", "pytest.txt")
 _KEPT_SECONDS = 24 * 3600
 
 
 def requirements(version=VERSION):
     """The pinned packages of a version."""
     return os.path.join(ROOT, "tests", "airflow", f"airflow-{version}.txt")
-
-
-def _digest(paths):
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(os.path.relpath(path, ROOT).encode() + b"\0")
-        with open(path, "rb") as file:
-            digest.update(file.read())
-    return digest.hexdigest()[:12]
 
 
 def _package_files():
@@ -40,19 +31,9 @@ def _package_files():
     return found
 
 
-def _install(python, *arguments):
-    servers.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", *arguments], "pip", timeout=900)
-
-
 def _bare(version):
     """Folder of the environment without the provider package; about half a minute and 250 MB at the first call."""
-    folder = os.path.join(servers.STATE, f"airflow-{version}-{_digest([requirements(version)])}")
-    with servers.made_once(folder) as fresh:
-        if fresh is not None:
-            servers.run(["/usr/bin/python3", "-m", "venv", fresh], "python3-venv")
-            _install(os.path.join(fresh, "bin", "python"), "-r", requirements(version))
-            os.chmod(fresh, 0o755)  # a sandbox reads it as another user
-    return folder
+    return venvs.pinned(f"airflow-{version}", requirements(version), _PYTEST)
 
 
 def folder(version=VERSION):
@@ -62,11 +43,11 @@ def folder(version=VERSION):
     bare = _bare(version)
     if not os.path.isfile(os.path.join(_PACKAGE, "pyproject.toml")):
         return bare
-    complete = f"{bare}-{_digest(_package_files())}"
+    complete = f"{bare}-{venvs.digest(_package_files())}"
     with servers.made_once(complete) as fresh:
         if fresh is not None:
             subprocess.run(["cp", "--archive", "--link", f"{bare}/.", fresh], check=True)
-            _install(os.path.join(fresh, "bin", "python"), _PACKAGE)
+            venvs.install(fresh, _PACKAGE)
             os.chmod(fresh, 0o755)
     os.utime(complete)
     _forget_unused(bare)
@@ -82,7 +63,7 @@ def _forget_unused(bare):
 
 def database(version=VERSION):
     """An SQLite file with the schema of a version and nothing in it, to be copied; made once."""
-    path = os.path.join(servers.STATE, f"airflow-db-{version}-{_digest([requirements(version)])}")
+    path = os.path.join(servers.STATE, f"airflow-db-{version}-{venvs.digest([requirements(version)])}")
     with servers.made_once(path) as fresh:
         if fresh is not None:
             environment = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": fresh, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}

@@ -1,21 +1,22 @@
-"""The Python tests in tests/e2e and tests/crash against real binaries, and the demo."""
+"""The Python tests against real binaries (tests/e2e, tests/crash, plugins/...), and the demo."""
 
 import os
+import re
 import tempfile
 import xml.etree.ElementTree as ElementTree
 
 from tools.checks import step
 
 
-def pytest(name, folder, env, whole_files=False):
+def pytest(name, folder, env, whole_files=False, python="/usr/bin/python3"):
     """Runs one folder with pytest, one worker per core; returns its counts. `env` says which binaries to use. `whole_files`: tests
-    of one file share what is dear to start, so that one worker gets them all."""
+    of one file share what is dear to start, so that one worker gets them all. `python`: the interpreter."""
     result = step.Result(name)
     if not os.path.isdir(os.path.join(step.ROOT, folder)):
         return result
     with tempfile.TemporaryDirectory() as scratch:
         report = os.path.join(scratch, "report.xml")
-        code, _ = step.run(["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(step.cores()), "--dist=loadfile" if whole_files else "--dist=load",
+        code, _ = step.run([python, "-m", "pytest", "-q", "-n", str(step.cores()), "--dist=loadfile" if whole_files else "--dist=load",
                             "-p", "no:cacheprovider", f"--junitxml={report}", folder], env=env)
         try:
             suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
@@ -31,6 +32,30 @@ def pytest(name, folder, env, whole_files=False):
     if code != 0 and result.failed == 0:
         result.failed = 1
     return result
+
+
+def airflow_parts():
+    """The folders of plugins/airflow/tests: each is a run of its own, with an AIRFLOW_HOME of its own."""
+    return sorted({os.path.dirname(f) for f in step.tracked_files() if re.fullmatch(r"plugins/airflow/tests/[^/]+/test_[^/]+\.py", f)})
+
+
+def airflow_versions(full):
+    """Those to try: the one that everything is tried with, or all of them."""
+    from tests.harness import airflow_venv  # generates stubs: not for those who only lint
+
+    return airflow_venv.VERSIONS if full else (airflow_venv.VERSION,)
+
+
+def inside_airflow(folder, env, version):
+    """Runs one folder with the Python of an environment with Airflow."""
+    from tests.harness import airflow_venv, servers
+
+    name = f"{folder} (Airflow {version})"
+    try:
+        python = os.path.join(airflow_venv.folder(version), "bin", "python")
+    except servers.Unavailable as why:
+        return step.Result(name, notes=[f"{name}: skipped: {why}"])
+    return pytest(name, folder, env, whole_files=True, python=python)
 
 
 def demo():

@@ -45,11 +45,16 @@ def _whole(full):
     yield lambda: simulation.mutations(binaries, full)
     for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout", "tests/logstores"):
         yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    yield lambda: end_to_end.pytest("plugins/client (opt)", "plugins/client/tests", {**e2e_env, "BOXKEEPER_BIN": binaries})
+    for folder in end_to_end.airflow_parts():
+        for version in end_to_end.airflow_versions(full):
+            yield lambda folder=folder, version=version: end_to_end.inside_airflow(folder, {**e2e_env, "BOXKEEPER_BIN": binaries}, version)
     yield lambda: end_to_end.pytest("tests/airflow (opt)", "tests/airflow", {**e2e_env, "BOXKEEPER_BIN": binaries}, whole_files=True)
     yield lambda: end_to_end.pytest("tests/bench", "tests/bench", {"BOXKEEPER_BIN": binaries})
     yield lambda: bench.guard(binaries)
     yield end_to_end.demo
     if full:
+        yield plugins.types
         yield lambda: bazel.build(_BINARIES, "asan")
         sanitized = {"BOXKEEPER_BIN": bazel.output_folder("asan"), "BOXKEEPER_SANITIZED": "1"}
         for folder in ("tests/e2e", "tests/crash"):

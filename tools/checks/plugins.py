@@ -21,3 +21,17 @@ def stubs():
         _, different, missing = filecmp.cmpfiles(made, kept, names, shallow=False)
     return step.findings("python stubs", [f"{STUBS}/{f}: differs from proto/: run tools/python_stubs --commit"
                                           for f in sorted(different + missing)])
+
+
+def types():
+    """mypy on the provider package and the client, in an environment with Airflow."""
+    from tests.harness import airflow_venv, servers, venvs  # generates stubs: not for those who only lint
+
+    try:
+        tool = venvs.pinned("mypy", os.path.join(step.ROOT, "tools", "checks", "mypy.txt"))
+        airflow = airflow_venv.folder()
+    except servers.Unavailable as why:
+        return step.Result("mypy", notes=[f"mypy: skipped: {why}"])
+    code, output = step.run([os.path.join(tool, "bin", "python"), "-m", "mypy", "--config-file", "plugins/mypy.ini", "--python-executable",
+                             os.path.join(airflow, "bin", "python"), "--cache-dir", ".state/mypy", "plugins/airflow/src/boxkeeper"], quiet=True)
+    return step.findings("mypy", output.splitlines() if code else [])

@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 from airflow.configuration import conf
+from airflow.executors.base_executor import BaseExecutor
 from executor_stand import make_workload, token
 
 from boxkeeper.airflow.executors.config import BadOptions, read_options
@@ -14,9 +15,11 @@ from boxkeeper.airflow.executors.execution_timeouts import read_timeouts
 from boxkeeper.airflow.executors.jobs import job_of
 from boxkeeper.airflow.executors.keys import Namespace, to_airflow
 from boxkeeper.airflow.executors.outcomes import Adoption, Verdict, judge, judge_adoption
+from boxkeeper.airflow.executors.sandbox_executor import SandboxExecutor
 from boxkeeper.airflow.executors.task_spec import BadOverride, make_task_spec, merge, start_deadline, task_override, token_expiry
 from boxkeeper.airflow.options import OPTIONS
 from boxkeeper.v1 import executor_pb2, task_pb2
+from tests.harness.stubs import ROOT
 
 
 def options(**values):
@@ -61,6 +64,14 @@ def test_every_option_is_described_and_read():
     assert recorder.asked == set(OPTIONS)
 
 
+def test_the_documentation_has_every_option():
+    with open(os.path.join(ROOT, "docs", "airflow.md"), encoding="utf-8") as file:
+        text = file.read()
+    for name, option in OPTIONS.items():
+        default = f"`{option.default}`" if option.default is not None else ""
+        assert f"| `{name}` | {default} | {option.description}" in text
+
+
 def test_described_defaults_are_those_that_count():
     described = {name: option.default for name, option in OPTIONS.items() if option.default is not None}
     assert options(**described) == options()
@@ -84,6 +95,17 @@ def test_with_the_plain_layout_the_task_writes_its_log_itself():
         read = options(log_layout="plain")
     assert read.env["AIRFLOW__LOGGING__REMOTE_LOGGING"] == "True" and read.env["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == "s3://b/p"
     assert "log" not in override_of(spec_of(make_workload("ok"), read))
+
+
+@pytest.mark.skipif(not hasattr(BaseExecutor, "supports_multi_team"), reason="this Airflow has no teams")
+def test_a_team_has_options_of_its_own_over_everybodys():
+    with mock.patch.dict(os.environ, {"AIRFLOW__BOXKEEPER__NAMESPACE": "all", "AIRFLOW__BOXKEEPER__TIMEOUT": "7",
+                                      "AIRFLOW__BLUE___BOXKEEPER__NAMESPACE": "blue"}):
+        executor = SandboxExecutor(parallelism=4, team_name="blue")
+        read = read_options(executor._configuration())
+        assert (read.namespace, read.connection["timeout"]) == ("blue", 7.0)
+        assert executor._owner_of("blue", 3) == "airflow:blue:3:blue"
+        assert read_options(SandboxExecutor(parallelism=4)._configuration()).namespace == "all"
 
 
 # Submissions

@@ -131,13 +131,13 @@ def submit(spec: task_pb2.TaskSpec, known: dict[str, Limits]) -> Operation[execu
 
 def get_task(id: Optional[str], key: Optional[KeyLike], generation: int) -> Operation[task_pb2.Task]:
     task = yield Call("GetTask", executor_pb2.GetTaskRequest(task=ref(id, key), generation=generation))
-    return task  # type: ignore[no-any-return]
+    return task
 
 
 def list_page(filter: Optional[executor_pb2.TaskFilter], token: str, size: int) -> Operation[executor_pb2.ListTasksResponse]:
     request = executor_pb2.ListTasksRequest(filter=filter, page_token=token, page_size=size)
     answer = yield Call("ListTasks", request)
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def snapshot(filter: Optional[executor_pb2.TaskFilter]) -> Operation[tuple[list[task_pb2.Task], str]]:
@@ -200,7 +200,7 @@ def adopt_tasks(new_owner: str, keys_: Iterable[KeyLike], ids: Iterable[str]) ->
 
 def list_artifacts(id: Optional[str], key: Optional[KeyLike]) -> Operation[task_pb2.OutputsStatus]:
     answer = yield Call("ListArtifacts", executor_pb2.ListArtifactsRequest(task=ref(id, key)))
-    return answer.outputs  # type: ignore[no-any-return]
+    return answer.outputs
 
 
 def renew_lease(ids: Iterable[str]) -> Operation[list[str]]:
@@ -213,12 +213,12 @@ def renew_lease(ids: Iterable[str]) -> Operation[list[str]]:
 
 def get_capacity() -> Operation[executor_pb2.GetCapacityResponse]:
     answer = yield Call("GetCapacity", executor_pb2.GetCapacityRequest())
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def get_status() -> Operation[admin_pb2.GetStatusResponse]:
     answer = yield Call("GetStatus", admin_pb2.GetStatusRequest())
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def list_providers() -> Operation[list[admin_pb2.ProviderStatus]]:

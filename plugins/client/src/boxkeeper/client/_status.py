@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from boxkeeper.client import errors
@@ -36,11 +35,11 @@ def _details(error: Any) -> Optional[status_pb2.Status]:
     return None
 
 
-def from_rpc_error(error: grpc.RpcError, method: str, address: str) -> errors.RpcFailed:
-    """The exception for a call of `method` that failed with `error` (of grpc or grpc.aio)."""
-    code = error.code()  # type: ignore[attr-defined]
+def from_rpc_error(error: Any, method: str, address: str) -> errors.RpcFailed:
+    """The exception for a call of `method` that failed with `error`, an RpcError of grpc or grpc.aio."""
+    code = error.code()
     name = code.name if code is not None else "UNKNOWN"
-    message = error.details() or ""  # type: ignore[attr-defined]
+    message = error.details() or ""
     reason, metadata, violations, retry_after = "", {}, [], None
     details = _details(error)
     for detail in details.details if details is not None else ():

@@ -55,7 +55,7 @@ class LogPlan:
         self._unstored = unstored
 
     def request(self) -> Message:
-        request = executor_pb2.ReadLogRequest(id=self._id, stream=self._stream, follow=self._follow)  # type: ignore[arg-type]
+        request = executor_pb2.ReadLogRequest(id=self._id, stream=self._stream, follow=self._follow)
         if self._unstored:
             request.unstored = True
         elif self._offset is None:

@@ -145,7 +145,7 @@ class AsyncClient:
             try:
                 call = operation.send(answer)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
+                return done.value
             policy = _operations.policy(call, end, self.settings)
             answer = await self._attempt(call.method, lambda: call.request, policy.timeout, policy.wait_after)
 
@@ -168,7 +168,7 @@ class AsyncClient:
         """The generated stub's method of this name. InvalidSettings if the client is closed."""
         if self._closed:
             raise errors.InvalidSettings("the client is closed")
-        return getattr(self._stubs[0] if hasattr(self._stubs[0], method) else self._stubs[1], method)  # type: ignore[no-any-return]
+        return getattr(self._stubs[0] if hasattr(self._stubs[0], method) else self._stubs[1], method)
 
 
 class AsyncStream(Generic[T], AsyncIterator[T]):
@@ -218,7 +218,7 @@ class AsyncStream(Generic[T], AsyncIterator[T]):
                         yield item
                 if self._plan.finished():
                     return
-                failure = _streams.ended_early(self._plan.method)
+                failure: errors.RpcFailed = _streams.ended_early(self._plan.method)
             except asyncio.CancelledError:
                 if self._closed and not _is_being_cancelled():
                     return  # by close, not by the task's canceller

@@ -54,7 +54,7 @@ def describe_end(task: task_pb2.Task) -> str:
     return text
 
 
-def enum_value(enum: Any, name: Name, prefix: str = "") -> int:
+def enum_value(enum: Any, name: Name, prefix: str = "") -> Any:
     """The number of a value given as its name, with or without prefix, or as its number. InvalidSettings if unknown."""
     if isinstance(name, int):
         return name
@@ -62,4 +62,4 @@ def enum_value(enum: Any, name: Name, prefix: str = "") -> int:
     if full not in enum.keys():
         known = ", ".join(key[len(prefix):] for key in enum.keys())
         raise InvalidSettings(f"{name!r} is none of {known}")
-    return int(enum.Value(full))
+    return enum.Value(full)

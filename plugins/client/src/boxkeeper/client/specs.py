@@ -31,7 +31,7 @@ def make_spec(key: task_pb2.TaskKey, *, argv: Optional[Sequence[Union[str, bytes
         raise InvalidSettings("give exactly one of argv, shell and script")
     spec = task_pb2.TaskSpec(submission_id=submission_id or str(uuid.uuid4()), key=key, owner=owner, files=files,
                              labels=dict(labels or {}), trace_context=trace_context,
-                             on_live_key=enum_value(task_pb2.OnLiveKey, on_live_key, "ON_LIVE_KEY_"))  # type: ignore[arg-type]
+                             on_live_key=enum_value(task_pb2.OnLiveKey, on_live_key, "ON_LIVE_KEY_"))
     if argv is not None:
         spec.command.argv.args.extend(a.decode("utf-8") if isinstance(a, bytes) else a for a in argv)
     elif shell is not None:

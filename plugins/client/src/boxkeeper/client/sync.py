@@ -182,7 +182,7 @@ class Client:
             try:
                 call = operation.send(answer)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
+                return done.value
             policy = _operations.policy(call, end, self.settings)
             answer = self._attempt(call.method, lambda: call.request, policy.timeout, policy.wait_after)
 
@@ -204,7 +204,7 @@ class Client:
         """The generated stub's method of this name. InvalidSettings if the client is closed."""
         if self._closed.is_set():
             raise errors.InvalidSettings("the client is closed")
-        return getattr(self._stubs[0] if hasattr(self._stubs[0], method) else self._stubs[1], method)  # type: ignore[no-any-return]
+        return getattr(self._stubs[0] if hasattr(self._stubs[0], method) else self._stubs[1], method)
 
 
 class Stream(Generic[T], Iterator[T]):
@@ -264,7 +264,7 @@ class Stream(Generic[T], Iterator[T]):
                         yield item
                 if self._plan.finished():
                     return
-                failure = _streams.ended_early(self._plan.method)
+                failure: errors.RpcFailed = _streams.ended_early(self._plan.method)
             except grpc.RpcError as error:
                 if self._closed:
                     return

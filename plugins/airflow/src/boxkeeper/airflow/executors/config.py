@@ -37,6 +37,19 @@ class Configuration(Protocol):
         """The option's text; `fallback` where it is not set."""
 
 
+class Layered:
+    """A team's view of the configuration over the deployment's: Airflow gives a team only what is set for that team."""
+
+    def __init__(self, team: Configuration, deployment: Configuration) -> None:
+        self._team = team
+        self._deployment = deployment
+
+    def get(self, section: str, key: str, **options: Any) -> Optional[str]:
+        """The team's option, else everybody's."""
+        value = self._team.get(section, key, fallback=None)
+        return self._deployment.get(section, key, **options) if value is None else value
+
+
 class BadOptions(ValueError):
     """One line for each option that cannot be."""
 

@@ -265,7 +265,7 @@ class Courier:
     def _wait_after(self, kind: Kind, at_least: Optional[float]) -> float:
         failures = self._failures.get(kind, 0)
         self._failures[kind] = failures + 1
-        wait = min(_BACKOFF[0] * 2 ** min(failures, 10), _BACKOFF[1]) * random.uniform(0.5, 1.0)
+        wait = min(_BACKOFF[0] * 2.0 ** min(failures, 10), _BACKOFF[1]) * random.uniform(0.5, 1.0)
         return max(wait, min(at_least or 0.0, 60.0))
 
     def _note(self, reachable: bool, trouble: str) -> None:

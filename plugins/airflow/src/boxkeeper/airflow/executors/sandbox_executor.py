@@ -23,7 +23,7 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors import outcomes
-from boxkeeper.airflow.executors.config import Options, read_options
+from boxkeeper.airflow.executors.config import Configuration, Layered, Options, read_options
 from boxkeeper.airflow.executors.courier import AdoptedLate, Answered, Courier, Happened, News, Submission
 from boxkeeper.airflow.executors.execution_timeouts import ExecutionTimeouts
 from boxkeeper.airflow.executors.jobs import job_of, key_of
@@ -117,13 +117,11 @@ class SandboxExecutor(BaseExecutor):
         job = job_id if job_id is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return f"airflow:{namespace}:{job}" + (f":{team}" if team else "")
 
-    def _configuration(self) -> Any:
+    def _configuration(self) -> Configuration:
         """Airflow's configuration as this executor's team sees it."""
-        if getattr(self, "conf", None) is not None:
-            return self.conf
-        from airflow.configuration import conf  # 3.0
+        from airflow.configuration import conf
 
-        return conf
+        return Layered(self.conf, conf) if getattr(self, "team_name", None) else conf
 
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
@@ -136,7 +134,7 @@ class SandboxExecutor(BaseExecutor):
 
     def debug_dump(self) -> None:
         """What the base tells, and the courier's state."""
-        super().debug_dump()
+        super().debug_dump()  # type: ignore[no-untyped-call]
         self.log.info("executor.sandbox: live=%d adopting=%d limit=%d courier: %s", len(self._live), len(self._adopting),
                       self._limit(), self._courier.describe() if self._courier else "not started")
 
@@ -409,7 +407,7 @@ class SandboxExecutor(BaseExecutor):
     def slots_available(self) -> int:
         """What the base says, lowered to what the daemon has room for; never below 0."""
         queued = len(self.queued_tasks) + len(getattr(self, "queued_callbacks", ()))
-        return max(0, min(super().slots_available, self._limit() - len(self.running) - queued))
+        return max(0, min(int(super().slots_available), self._limit() - len(self.running) - queued))
 
     def _limit(self) -> int:
         """How many tasks of ours may be with the daemon at once."""

@@ -91,7 +91,7 @@ def task_override(executor_config: Any) -> dict[str, Any]:
         mistakes += _wrong(f"executor_config.{OVERRIDE_KEY}.{name}", str(name), value)
     if mistakes:
         raise BadOverride("\n".join(mistakes))
-    return _plain(override or {})
+    return {str(name): _plain(value) for name, value in (override or {}).items()}
 
 
 def _wrong(path: str, name: str, value: Any) -> list[str]:
@@ -104,7 +104,7 @@ def _wrong(path: str, name: str, value: Any) -> list[str]:
         return [f"{path}: not known{near}; known: {', '.join(sorted(_KEYS))}"]
     if isinstance(value, bool) and bool not in types or not isinstance(value, (*types, *((tuple,) if list in types else ()))):
         return [f"{path}: {' or '.join(kind.__name__ for kind in types)} is wanted, not {type(value).__name__}"]
-    if name == "env":
+    if name == "env" and isinstance(value, Mapping):
         return [f"{path}.{key}: a text is wanted, not {type(text).__name__}" for key, text in value.items()
                 if not isinstance(text, str)]
     return []

@@ -90,9 +90,12 @@ def settings_of(connection: Any) -> ConnectionSettings:
     settings = ConnectionSettings(
         address=_address(connection.host, connection.port),
         tls=_truth("tls", extra.get("tls", False)),
+        ca_file=str(extra.get("ca_file", "")),
+        cert_file=str(extra.get("cert_file", "")),
+        key_file=str(extra.get("key_file", "")),
         token=connection.password or "",
+        token_file=str(extra.get("token_file", "")),
         timeout=_number("timeout", extra.get("timeout"), ConnectionSettings.timeout),
-        **{key: str(extra.get(key, "")) for key in ("ca_file", "cert_file", "key_file", "token_file")},
     )
     settings.check()
     return settings
