@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from boxkeeper.airflow.commands.compat import AirflowFailException
@@ -25,6 +25,26 @@ def check_file(path: str, source: Any) -> None:
     if isinstance(source, Mapping) and ("content" in source) != ("local" in source) and set(source) <= {"content", "local", "mode"}:
         return
     raise ValueError(f"files[{path!r}]: text, bytes, a path, or a map with content or local, and mode")
+
+
+def texts_with_newline(files: Any) -> frozenset[str]:
+    """The paths of texts that end with a newline, which Jinja takes off when it fills in a template."""
+    if not isinstance(files, Mapping):
+        return frozenset()
+    texts = {path: source.get("content") if isinstance(source, Mapping) else source for path, source in files.items()}
+    return frozenset(path for path, text in texts.items() if isinstance(text, str) and text.endswith("\n"))
+
+
+def restore_newlines(files: Mapping[str, FileSource], paths: Collection[str]) -> dict[str, FileSource]:
+    """`files`, their templates filled in, with the newline back at the end of the texts at `paths`."""
+    restored = dict(files)
+    for path in paths:
+        source = restored.get(path)
+        if isinstance(source, str) and not source.endswith("\n"):
+            restored[path] = source + "\n"
+        elif isinstance(source, Mapping) and isinstance(source.get("content"), str) and not source["content"].endswith("\n"):
+            restored[path] = {**source, "content": source["content"] + "\n"}
+    return restored
 
 
 class FileBuilder:

@@ -47,10 +47,11 @@ class SecretResolver:
     def value(self, name: str, source: SecretSource) -> str:
         """The value of a source that is no reference; masked from here on. AirflowFailException if there is none."""
         text = self._lookup(name, source)
-        if not isinstance(text, str) or not text:
+        if not isinstance(text, str) or not text.strip():
             raise AirflowFailException(f"secret {name}: {_describe(source)} gives no text")
-        self._mask(text)
-        self.values.append(text)
+        secret = text.strip()  # without what a shell takes off, too
+        self._mask(secret)
+        self.values.append(secret)
         return text
 
     def redact(self, text: str) -> str:
@@ -61,10 +62,12 @@ class SecretResolver:
         return text
 
     def _lookup(self, name: str, source: SecretSource) -> Any:
-        if isinstance(source, str):
-            return self._render(source)
-        if "value" in source:
-            return self._render(source["value"])
+        template = source if isinstance(source, str) else source.get("value")
+        if template is not None:
+            text = self._render(template)
+            ended = template.endswith("\n") and isinstance(text, str) and not text.endswith("\n")
+            return text + "\n" if ended else text  # Jinja takes the newline off, which a key file needs
+        assert not isinstance(source, str)
         if "variable" in source:
             from airflow.sdk import Variable
 

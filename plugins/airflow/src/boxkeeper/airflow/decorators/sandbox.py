@@ -51,6 +51,10 @@ class _SandboxDecoratedOperator(DecoratedOperator, SandboxOperator):
         self.python = python
         super().__init__(python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, command=_UNUSED, **kwargs)
 
+    def execute(self, context: Context) -> Any:
+        """Past DecoratedOperator's, which looks for assets among arguments, and in 3.0 for a method that this class has not."""
+        return SandboxOperator.execute(self, context)
+
     def _options(self, context: Context, execution: Execution) -> CommandOptions:
         options = super()._options(context, execution)
         folder = _folder(execution)

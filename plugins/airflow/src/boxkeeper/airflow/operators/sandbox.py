@@ -15,6 +15,7 @@ from boxkeeper.airflow.commands import outcome, reconnect, results
 from boxkeeper.airflow.commands.arguments import SPEC_ARGUMENTS, check_arguments, merge_override, skip_codes
 from boxkeeper.airflow.commands.compat import AirflowException, AirflowTaskTimeout, conf
 from boxkeeper.airflow.commands.connect import cancel_within, open_client
+from boxkeeper.airflow.commands.files import restore_newlines, texts_with_newline
 from boxkeeper.airflow.commands.follow import LogFollower
 from boxkeeper.airflow.commands.identity import Execution
 from boxkeeper.airflow.commands.lease import LeaseKeeper, lease_seconds
@@ -117,6 +118,7 @@ class SandboxOperator(BaseOperator):
         self.boxkeeper_conn_id = boxkeeper_conn_id
         self._watched: Optional[tuple[Any, str, Any]] = None  # settings, task id, key: what on_kill cancels
         self._killed = False
+        self._newlines = texts_with_newline(files)
         self._resolver: Optional[SecretResolver] = None
         check_arguments(self)
 
@@ -235,7 +237,7 @@ class SandboxOperator(BaseOperator):
             script=self.script,
             lang=self.script_lang if self.script is not None else "",
             override=merge_override(self),
-            files=self.files or {},
+            files=restore_newlines(self.files or {}, self._newlines),
             secrets=self.secrets or {},
             secret_files=self.secret_files or {},
             files_folder=self.dag.folder if self.has_dag() else os.getcwd(),

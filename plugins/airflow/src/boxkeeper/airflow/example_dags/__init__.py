@@ -1,0 +1,1 @@
+"""Examples, to be copied. Each is run by a test."""
