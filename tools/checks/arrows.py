@@ -1,5 +1,8 @@
 """Dependency directions: which folder may use which. The picture is in docs/architecture.md."""
 
+import ast
+import os
+import sys
 import xml.etree.ElementTree as ElementTree
 
 from tools.checks import step
@@ -32,6 +35,20 @@ _BORDERS = {"providers/local": {"//launcher:launch_spec", "//launcher:protocol"}
 _EVERYWHERE = {"//base:fault_points"}
 # What a test of the folder may use on top.
 _TESTS_ALSO = {"providers": {"launcher"}, "daemon": {"launcher"}, "launcher": {"base"}}
+
+# The same for the Python under plugins/: folder -> what its modules may import, beside the standard library and itself.
+_PROVIDER = "plugins/airflow/src/boxkeeper/airflow"
+_CLIENT = {"boxkeeper.client", "boxkeeper.v1"}
+_IMPORTS = {
+    "plugins/client/src/boxkeeper/client": {"boxkeeper.v1", "grpc", "google"},
+    f"{_PROVIDER}/hooks": {"airflow", "boxkeeper.client", "flask_appbuilder", "flask_babel", "wtforms"},
+    f"{_PROVIDER}/executors": {"airflow", "sqlalchemy", "google", *_CLIENT},
+    f"{_PROVIDER}/commands": {"airflow", "boxkeeper.airflow.hooks", "google", *_CLIENT},
+    f"{_PROVIDER}/triggers": {"airflow", "asgiref", "boxkeeper.airflow.commands", *_CLIENT},
+    f"{_PROVIDER}/operators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.triggers", *_CLIENT},
+    f"{_PROVIDER}/decorators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.operators", *_CLIENT},
+    _PROVIDER: {"boxkeeper.airflow.hooks"},  # what every process of Airflow imports
+}
 
 
 def _package(label):
@@ -81,3 +98,32 @@ def dependencies():
             if why:
                 problems.append(f"{rule.get('name')} names {label}: {why}")
     return step.findings("dependency arrows", problems)
+
+
+def _imported(path):
+    """(line, module) of every import of a Python file, relative ones as they are written."""
+    for node in ast.walk(ast.parse(step.read(path), path)):
+        if isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+
+
+def python_imports():
+    """Every import of the Python packages under plugins/ goes the allowed way."""
+    problems = []
+    for path in step.tracked_files():
+        if not path.startswith(("plugins/airflow/src/", "plugins/client/src/")) or not path.endswith(".py") or "/boxkeeper/v1/" in path:
+            continue
+        folder = os.path.dirname(path)
+        if folder not in _IMPORTS:
+            problems.append(f"{path}: folder '{folder}' is not in tools/checks/arrows.py")
+            continue
+        own = folder.partition("/src/")[2].replace("/", ".")
+        allowed = _IMPORTS[folder] | {own}
+        for line, module in _imported(path):
+            known = module.partition(".")[0] in sys.stdlib_module_names or any(module == a or module.startswith(a + ".") for a in allowed)
+            if not known:
+                problems.append(f"{path}:{line}: imports {module}; '{own}' may import only {', '.join(sorted(allowed))}")
+    return step.findings("python arrows", problems)

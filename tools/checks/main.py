@@ -19,7 +19,7 @@ _LONG = 'attr("size", "large|enormous", tests(//...))'
 
 
 def _lint_steps(generated, files, budget):
-    return [lint.clang_format, lint.shellcheck, lint.pyflakes, plugins.stubs, text.house_rules, text.links, arrows.dependencies,
+    return [lint.clang_format, lint.shellcheck, lint.pyflakes, plugins.stubs, text.house_rules, text.links, arrows.dependencies, arrows.python_imports,
             lambda: lint.clang_tidy(files, generated(), budget)]
 
 
