@@ -180,9 +180,11 @@ def test_events_come_in_order_and_are_acknowledged_when_asked(courier, script):
         script.relays[0].send(Frame(Kind.EVENT, task_pb2.Event(cursor=str(number)).SerializeToString()))
     found = news_until(courier, 3)
     assert all(isinstance(item, Happened) for item in found) and [item.event.cursor for item in found] == ["0", "1", "2"]
+    script.answers[Kind.ACK] = lambda request: _AWAY if len(script.of(Kind.ACK)) == 1 else pb.AckEventsResponse()
     courier.ack("2")
-    until(lambda: script.of(Kind.ACK), "the acknowledgement")
-    assert script.of(Kind.ACK)[0].owner == "me" and script.of(Kind.ACK)[0].cursor == "2"
+    until(lambda: len(script.of(Kind.ACK)) == 2, "the acknowledgement, and again")
+    assert {(request.owner, request.cursor) for request in script.of(Kind.ACK)} == {("me", "2")}
+    until(lambda: not courier._ack, "it is done")
 
 
 def test_a_relay_is_not_read_while_nobody_takes_the_news(courier, script, monkeypatch):

@@ -44,9 +44,9 @@ def override_of(spec):
 
 def test_every_mistake_in_the_options_is_told():
     with pytest.raises(BadOptions) as failure:
-        options(timeout="soon", tls="perhaps", overrides="[1]", env='{"A": 1}', log_layout="fancy", pass_env="A B", start_margin=-1)
+        options(timeout="soon", tls="perhaps", overrides="[1]", env='{"A": 1}', log_layout="fancy", pass_env="A B", start_margin=-1, key_file="/k")
     lines = str(failure.value).splitlines()
-    assert len(lines) == 7 and all(line.startswith("[boxkeeper] ") for line in lines), lines
+    assert len(lines) == 8 and all(line.startswith("[boxkeeper] ") for line in lines), lines
 
 
 def test_every_option_is_described_and_read():

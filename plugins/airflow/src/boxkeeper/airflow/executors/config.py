@@ -148,7 +148,10 @@ def read_connection(conf: Configuration) -> dict[str, Any]:
 
 
 def _connection(reader: _Reader) -> dict[str, Any]:
-    return {
+    from boxkeeper.client.errors import InvalidSettings
+    from boxkeeper.client.settings import ConnectionSettings
+
+    connection: dict[str, Any] = {
         "address": reader.text("address", "127.0.0.1:7433"),
         "tls": reader.truth("tls", False),
         "ca_file": reader.text("ca_file"),
@@ -158,6 +161,11 @@ def _connection(reader: _Reader) -> dict[str, Any]:
         "token_file": reader.text("token_file"),
         "timeout": reader.number("timeout", 10.0, 0.1, 300.0),
     }
+    try:
+        ConnectionSettings(**connection).check()
+    except InvalidSettings as error:
+        reader.mistakes.append(f"[{SECTION}] {error}")
+    return connection
 
 
 def read_options(conf: Configuration) -> Options:

@@ -232,8 +232,9 @@ class Courier:
             self._call(Kind.SUBMIT, pb.SubmitTasksRequest(tasks=[item.spec for item in self._under_way.values()]),
                        self._submitted, self._refused)
         if self._ack and self._may(Kind.ACK, now):
-            self._call(Kind.ACK, pb.AckEventsRequest(owner=self.owner, cursor=self._ack), _nothing, _nothing)
-            self._ack = ""
+            cursor = self._ack
+            self._call(Kind.ACK, pb.AckEventsRequest(owner=self.owner, cursor=cursor), lambda _: self._acked(cursor),
+                       lambda _: self._acked(cursor))
         if self._retired and self._may(Kind.RETIRE, now):
             self._call(Kind.RETIRE, pb.AckEventsRequest(owner=self._retired.popleft()), _nothing, _nothing)
         if self._may(Kind.CAPACITY, now):
@@ -345,6 +346,10 @@ class Courier:
         results = list(pb.AdoptTasksResponse.FromString(body).results)
         if adoption.settle(results):
             self._news.append(AdoptedLate(adoption.keys, results))
+
+    def _acked(self, cursor: str) -> None:
+        if self._ack == cursor:
+            self._ack = ""
 
     def _measured(self, body: bytes) -> None:
         from boxkeeper.v1 import executor_pb2 as pb

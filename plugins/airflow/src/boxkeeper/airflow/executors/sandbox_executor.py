@@ -214,10 +214,15 @@ class SandboxExecutor(BaseExecutor):
                 self._cursor = ""
             self._look_at_capacity()
             assert self._options is not None
-            for item in self._courier.news(self._options.events_per_sync):
-                self._apply(item)
+            news = self._courier.news(self._options.events_per_sync)
         except Exception:
             self.log.exception("boxkeeper: sync")
+            return
+        for item in news:
+            try:
+                self._apply(item)
+            except Exception:  # the others are not to be lost for one
+                self.log.exception("boxkeeper: cannot apply %s", type(item).__name__)
 
     def _apply(self, item: News) -> None:
         if isinstance(item, Answered):
