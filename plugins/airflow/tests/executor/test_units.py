@@ -90,6 +90,12 @@ def test_the_worker_is_told_what_it_needs_and_no_secret():
     assert spec.secrets["AIRFLOW_CONN_X"].value == "hidden-connection"
 
 
+def test_the_worker_knows_the_executors_that_tasks_may_name():
+    listed = "LocalExecutor,sandbox:boxkeeper.airflow.executors.sandbox_executor.SandboxExecutor"
+    with mock.patch.dict(os.environ, {"AIRFLOW__CORE__EXECUTOR": listed}):
+        assert options().env["AIRFLOW__CORE__EXECUTOR"] == listed
+
+
 def test_with_the_plain_layout_the_task_writes_its_log_itself():
     with mock.patch.dict(os.environ, {"AIRFLOW__LOGGING__REMOTE_LOGGING": "True", "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://b/p"}):
         read = options(log_layout="plain")

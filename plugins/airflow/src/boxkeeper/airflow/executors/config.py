@@ -15,6 +15,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # What a worker's process reads from the configuration and may differ from its default. None of these holds a secret.
 _WORKER_OPTIONS = (
+    ("core", "executor"), ("core", "multi_team"),  # where a task's `executor` is unknown, its DAG cannot be loaded
     ("core", "dags_folder"), ("core", "default_timezone"), ("core", "task_success_overtime"), ("core", "killed_task_cleanup_time"),
     ("core", "hide_sensitive_var_conn_fields"), ("core", "sensitive_var_conn_names"), ("core", "max_templated_field_length"),
     ("core", "default_task_retries"), ("core", "load_examples"), ("core", "allowed_deserialization_classes"),
