@@ -17,6 +17,7 @@ namespace json = boost::json;
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 constexpr std::string_view kStdoutLogger = "task.stdout";
 constexpr std::string_view kStderrLogger = "task.stderr";
+constexpr std::string_view kEndLogger = "boxkeeper";
 constexpr std::string_view kDropLoggerPrefix = "boxkeeper.";
 // What a date can be: the years 1 to 9999.
 constexpr int64_t kMinSeconds = -62'135'596'800;
@@ -213,11 +214,21 @@ void AppendDropRecord(std::string& out, Stream stream, int64_t time_us, uint64_t
   out += "\"}\n";
 }
 
+void AppendEndRecord(std::string& out, int64_t time_us, std::string_view reason,
+                     std::string_view text) {
+  AppendHead(out, time_us, "error", kEndLogger);
+  AppendJsonText(out, text);
+  out += "\",\"reason\":\"";
+  AppendJsonText(out, reason);
+  out += "\"}\n";
+}
+
 std::optional<RecordText> ParseRecordText(std::string_view line) {
   const auto object = ParseObject(line);
   if (!object) return std::nullopt;
   RecordText record;
   const std::string_view logger = StringField(*object, "logger");
+  if (logger == kEndLogger && !StringField(*object, "reason").empty()) return std::nullopt;
   if (logger == kStdoutLogger || logger == kStderrLogger) {
     record.stream = logger == kStdoutLogger ? Stream::kStdout : Stream::kStderr;
   } else if (logger.starts_with(kDropLoggerPrefix)) {

@@ -32,6 +32,11 @@ void AppendTextRecord(std::string& out, Stream stream, int64_t time_us, std::str
 // warning).
 void AppendDropRecord(std::string& out, Stream stream, int64_t time_us, uint64_t bytes);
 
+// Appends the record that says why the task ended (logger boxkeeper, level error, with a member
+// `reason`).
+void AppendEndRecord(std::string& out, int64_t time_us, std::string_view reason,
+                     std::string_view text);
+
 // A record read back: the text that a line had.
 struct RecordText {
   std::optional<Stream> stream;  // nullopt: the line was a record already, its stream is not known
@@ -39,7 +44,7 @@ struct RecordText {
   uint64_t part = 0;
   bool dropped = false;  // AppendDropRecord
 };
-// nullopt if `line` is no JSON object.
+// nullopt if `line` is no JSON object, or AppendEndRecord's, which is of no stream.
 std::optional<RecordText> ParseRecordText(std::string_view line);
 
 }  // namespace boxkeeper::logs

@@ -96,5 +96,16 @@ TEST(AirflowRecordTest, ReadsBackWhatItWrote) {
   EXPECT_FALSE(ParseRecordText("text"));
 }
 
+TEST(AirflowRecordTest, WhyATaskEndedIsOfNoStream) {
+  std::string end;
+  AppendEndRecord(end, kTime, "OOM", "it said \"no\"");
+  EXPECT_EQ(end.substr(end.find(",\"level\"")),
+            ",\"level\":\"error\",\"logger\":\"boxkeeper\",\"event\":\"it said "
+            "\\\"no\\\"\",\"reason\":\"OOM\"}\n");
+  end.pop_back();
+  EXPECT_TRUE(ExistingRecordTime(end));
+  EXPECT_FALSE(ParseRecordText(end));
+}
+
 }  // namespace
 }  // namespace boxkeeper::logs

@@ -159,7 +159,22 @@ absl::StatusOr<bool> AirflowRenderer::Tail(std::string& out) {
     record_.reset();
     return emitted;
   }
-  return false;
+  return Note(out);
+}
+
+// Everything is rendered.
+absl::StatusOr<bool> AirflowRenderer::Note(std::string& out) {
+  if (!input_.end_note || cursor_.end_noted()) return false;
+  if (Full(std::nullopt)) {
+    full_ = true;
+    return false;
+  }
+  const size_t before = out.size();
+  const EndNote& note = *input_.end_note;
+  AppendEndRecord(out, TakeTime(note.time_ms * 1000), note.reason, note.text);
+  Count(before, out);
+  cursor_.set_end_noted(true);
+  return true;
 }
 
 // Looks for lines in the current record; false if it cannot go on now.
@@ -326,9 +341,13 @@ int64_t AirflowRenderer::NextTime(Stream stream) {
   if (existing > 0 && existing <= arrival_us && arrival_us - existing <= kFollowsRecordUs) {
     base = existing;
   }
+  return TakeTime(base);
+}
+
+int64_t AirflowRenderer::TakeTime(int64_t wish_us) {
   const int64_t last_ms = cursor_.last_us() / 1000;
-  const int64_t ms = std::max({base / 1000, last_ms, floor_ms_ + 1});
-  int64_t micros = ms == base / 1000 ? base % 1000 : 0;
+  const int64_t ms = std::max({wish_us / 1000, last_ms, floor_ms_ + 1});
+  int64_t micros = ms == wish_us / 1000 ? wish_us % 1000 : 0;
   if (ms == last_ms) micros = (cursor_.last_us() % 1000 + 1) % 1000;
   const int64_t time = ms * 1000 + micros;
   cursor_.set_last_us(time);

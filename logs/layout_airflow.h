@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "base/core/spool_format.h"
 #include "boxkeeper/store/v1/records.pb.h"
+#include "logs/end_note.h"
 #include "logs/spool_files.h"
 #include "logs/spool_reader.h"
 
@@ -32,6 +33,7 @@ namespace boxkeeper::logs {
 // between two existing records of
 //   one millisecond unless it has grown past kMaxPiece;
 // - while the task runs, what arrived within the last kSettleMs waits for the next piece.
+// - the last record says why the task ended, if it did not succeed.
 // A line is emitted when its newline (or the stream's end) is there, whole: longer ones than
 // kMaxLine as several records of one timestamp, in one piece.
 class AirflowRenderer {
@@ -47,6 +49,7 @@ class AirflowRenderer {
     // passed; before that rendering waits in front of a hole.
     std::optional<uint64_t> stdout_bytes = {};
     std::optional<uint64_t> stderr_bytes = {};
+    EndNotePtr end_note = {};    // of the ended task
     int64_t accepted_at_ms = 0;  // dates what has no arrival at all
     int64_t now_ms = 0;          // while the task runs; 0: nothing waits to settle
     // The piece ends in front of the first record behind this many bytes ...
@@ -103,6 +106,7 @@ class AirflowRenderer {
   absl::StatusOr<bool> NextRecord();
   absl::StatusOr<bool> FillIndex();
   absl::StatusOr<bool> Tail(std::string& out);
+  absl::StatusOr<bool> Note(std::string& out);
   absl::StatusOr<bool> Scan(std::string& out);
   absl::StatusOr<bool> ScanWindow(std::string& out);
   absl::StatusOr<bool> PassHole(std::string& out, const Hole& hole);
@@ -113,6 +117,8 @@ class AirflowRenderer {
   absl::StatusOr<std::string> ReadText(Stream stream, uint64_t from, uint64_t to);
   bool Full(std::optional<int64_t> existing_us) const;
   int64_t NextTime(Stream stream);
+  // Greater than all before; `wish_us`, if it is that.
+  int64_t TakeTime(int64_t wish_us);
   void NoteExisting(Stream stream, int64_t time_us);
   void Count(size_t before, const std::string& out) { bytes_ += out.size() - before; }
 

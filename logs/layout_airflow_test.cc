@@ -32,6 +32,7 @@ class LayoutAirflowTest : public testing::Test {
   AirflowRenderer::Input Ended(uint64_t target = 1 << 20) {
     return {.stdout_bytes = writer_.size(Stream::kStdout),
             .stderr_bytes = writer_.size(Stream::kStderr),
+            .end_note = note_,
             .accepted_at_ms = kStart,
             .target_bytes = target};
   }
@@ -86,6 +87,7 @@ class LayoutAirflowTest : public testing::Test {
   base::FaultyFileSystem files_;
   SpoolWriter writer_{files_, "/spool/t"};
   std::shared_ptr<Redactor> redactor_;
+  EndNotePtr note_;
   store::v1::LogCursor cursor_;
   bool all_rendered_ = false;
 };
@@ -295,10 +297,46 @@ TEST_F(LayoutAirflowTest, ADamagedArrivalDatesNothingBeyondTheYear9999) {
   EXPECT_TRUE(piece.starts_with("{\"timestamp\":\"9999-12-31T23:59:59.999000Z\"")) << piece;
 }
 
+TEST_F(LayoutAirflowTest, WhyItEndedIsTheLastRecordOnce) {
+  Out("one\ntwo");
+  AirflowRenderer::Input input = Ended();
+  input.end_note = std::make_shared<EndNote>(
+      EndNote{.time_ms = kStart + 5000, .reason = "OOM", .text = "FAILED/OOM"});
+  const std::string piece = Piece(input);
+  EXPECT_EQ(Events({piece}), (Strings{"one", "two", "FAILED/OOM"}));
+  EXPECT_NE(piece.find("{\"timestamp\":\"2026-01-01T00:00:05.000000Z\",\"level\":\"error\","
+                       "\"logger\":\"boxkeeper\",\"event\":\"FAILED/OOM\""),
+            std::string::npos);
+  EXPECT_EQ(Piece(input), "");
+}
+
+// The end may be older than the arrival of the last output, and the piece may be full.
+TEST_F(LayoutAirflowTest, WhyItEndedIsBehindAllElseAndMayBeAPieceOfItsOwn) {
+  Out("one\n", kStart + 100);
+  AirflowRenderer::Input input = Ended(1);
+  input.end_note =
+      std::make_shared<EndNote>(EndNote{.time_ms = kStart, .reason = "SIGNAL", .text = "killed"});
+  const std::string first = Piece(input);
+  const std::string second = Piece(input);
+  EXPECT_EQ(Events({first}), Strings{"one"});
+  EXPECT_TRUE(second.starts_with("{\"timestamp\":\"2026-01-01T00:00:00.101000Z\"")) << second;
+  EXPECT_EQ(Events({first, second}), (Strings{"one", "killed"}));
+  EXPECT_EQ(Piece(input), "");
+}
+
+TEST_F(LayoutAirflowTest, ATaskWithoutOutputSaysWhyItEnded) {
+  AirflowRenderer::Input input = Ended();
+  input.end_note = std::make_shared<EndNote>(
+      EndNote{.time_ms = kStart + 7, .reason = "EXPIRED", .text = "too late"});
+  EXPECT_EQ(Events({Piece(input)}), Strings{"too late"});
+  EXPECT_EQ(Piece(input), "");
+}
+
 TEST_F(LayoutAirflowTest, TheTextOfEachStreamCanBeReadBack) {
   Out("one\n\ntwo");
   Err("err 1\n", kStart + 1);
   Out(" three\n" + std::string(AirflowRenderer::kMaxLine + 10, 'z') + "\nend", kStart + 2);
+  note_ = std::make_shared<EndNote>(EndNote{.time_ms = kStart, .reason = "OOM", .text = "OOM"});
   std::string out;
   std::string err;
   AirflowTextReader out_reader(Stream::kStdout);

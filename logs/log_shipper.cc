@@ -85,6 +85,7 @@ class LogShipper::Impl final : public LogJournal, public std::enable_shared_from
     if (found == logs_.end() || found->second->end) return;
     const std::shared_ptr<TrackedLog>& log = found->second;
     log->end = std::move(end);
+    log->end->note = Redacted(log->end->note, log->job.redactor.get());
     SetWaiting(*log, false);
     if (log->running) {
       log->look_again = true;

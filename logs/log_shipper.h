@@ -17,6 +17,7 @@
 #include "base/id128.h"
 #include "base/rng.h"
 #include "boxkeeper/store/v1/records.pb.h"
+#include "logs/end_note.h"
 #include "logs/object_store.h"
 #include "logs/redactor.h"
 #include "logs/spool_files.h"
@@ -65,6 +66,8 @@ struct LogEnd {
   // The log is not complete before Release, whatever else is stored: the task's outputs are still
   // on their way, and the exit record tells of them.
   bool held = false;
+  // Becomes the log's last record in the `airflow` layout. Must be the same after a restart.
+  EndNotePtr note = {};
   // Nobody attested the sizes: the store may have more than the spool, from before a power cut.
   bool unattested = false;
 };

@@ -102,9 +102,17 @@ void ExpectPlainComplete(ShippingWorld& world) {
 void ExpectAirflowComplete(ShippingWorld& world) {
   std::vector<std::string> out;
   std::vector<std::string> err;
-  for (const ShownRecord& record :
-       ShowInAirflow(world.Objects("dag/run/attempt=1.log.0000000000000042."))) {
+  std::vector<ShownRecord> shown =
+      ShowInAirflow(world.Objects("dag/run/attempt=1.log.0000000000000042."));
+  if (world.note) {
+    ASSERT_FALSE(shown.empty());
+    ASSERT_EQ(shown.back().logger, "boxkeeper");
+    ASSERT_EQ(shown.back().event, world.note->text);
+    shown.pop_back();
+  }
+  for (const ShownRecord& record : shown) {
     ASSERT_TRUE(record.has_timestamp);
+    ASSERT_TRUE(record.logger == "task.stdout" || record.logger == "task.stderr");
     (record.logger == "task.stdout" ? out : err).push_back(record.event);
   }
   std::string stdout_text;
@@ -113,6 +121,12 @@ void ExpectAirflowComplete(ShippingWorld& world) {
   for (const std::string& line : err) stderr_text += line + "\n";
   ASSERT_EQ(stdout_text, Spooled(world, Stream::kStdout));
   ASSERT_EQ(stderr_text, Spooled(world, Stream::kStderr));
+}
+
+void ExpectOnlyNote(ShippingWorld& world) {
+  const std::vector<ShownRecord> shown = ShowInAirflow(world.Objects("dag/run/attempt=1.log."));
+  ASSERT_EQ(shown.size(), 1u);
+  ASSERT_EQ(shown[0].event, world.note->text);
 }
 
 // A piece that was cut twice has the same bytes.
@@ -173,6 +187,7 @@ TEST_P(PlainCrashTest, BytesAreEqualWhereverTheDaemonDies) {
   int die_at = 0;
   for (bool died = true; died && !HasFatalFailure(); ++die_at) {
     ShippingWorld world(store);
+    world.note = std::make_shared<EndNote>(EndNote{.reason = "OOM", .text = "only for airflow"});
     died = Play(world, script, die_at);
     ExpectPlainComplete(world);
     ExpectSumsInExitRecord(world, layout);
@@ -227,6 +242,31 @@ TEST_P(AirflowCrashTest, EachLineIsShownOnceWhereverTheDaemonDies) {
     ExpectRepeatsAreEqual(world);
   }
   EXPECT_GT(die_at, 40);
+}
+
+// Whatever was cut and stored before the end was known, and also where there was no output at all.
+TEST_P(AirflowCrashTest, WhyItEndedIsSaidOnceWhereverTheDaemonDies) {
+  const auto [layout, store, lose_power] = GetParam();
+  for (const bool silent : {false, true}) {
+    const Script script{
+        .layout = layout,
+        .phases = silent ? Phases() : ChattyTask(),
+        .lose_power = lose_power,
+        .redactor = std::make_shared<const Redactor>(std::vector<std::string>{"hunter22"})};
+    int die_at = 0;
+    for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+      ShippingWorld world(store);
+      world.note = std::make_shared<EndNote>(
+          EndNote{.time_ms = kStart + 20'000, .reason = "OOM", .text = "FAILED/OOM: hunter22"});
+      died = Play(world, script, die_at);
+      world.note = std::make_shared<EndNote>(
+          EndNote{.time_ms = kStart + 20'000, .reason = "OOM", .text = "FAILED/OOM: ********"});
+      silent ? ExpectOnlyNote(world) : ExpectAirflowComplete(world);
+      ExpectSumsInExitRecord(world, layout);
+      ExpectRepeatsAreEqual(world);
+    }
+    EXPECT_GT(die_at, silent ? 6 : 40);
+  }
 }
 
 TEST_P(PlainCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {

@@ -81,6 +81,7 @@ class AirflowTurn {
                                  .with_stderr = log_.Wants(Stream::kStderr),
                                  .stdout_bytes = log_.FinalSize(Stream::kStdout),
                                  .stderr_bytes = log_.FinalSize(Stream::kStderr),
+                                 .end_note = log_.end ? log_.end->note : nullptr,
                                  .accepted_at_ms = log_.job.accepted_at_ms,
                                  .target_bytes = piece_bytes_};
     return input;

@@ -95,6 +95,7 @@ void UnstoredReader::Begin(const store::v1::LogCursor& cursor) {
   if (ended_) {
     input.stdout_bytes = ended_->stdout_bytes;
     input.stderr_bytes = ended_->stderr_bytes;
+    input.end_note = Redacted(ended_->note, source_.redactor.get());
   }
   rendering_ = std::make_shared<Rendering>(SpoolReader(files_, source_.spool, source_.redactor),
                                            cursor, input);

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "base/file_system.h"
 #include "boxkeeper/store/v1/records.pb.h"
+#include "logs/end_note.h"
 #include "logs/layout_airflow.h"
 #include "logs/log_chunk.h"
 #include "logs/redactor.h"
@@ -50,10 +51,11 @@ struct UnstoredSource {
   int64_t accepted_at_ms = 0;                     // unix
 };
 
-// The final sizes, once the task has ended.
+// The final sizes, and why it ended, once the task has ended.
 struct UnstoredEnd {
   uint64_t stdout_bytes = 0;
   uint64_t stderr_bytes = 0;
+  EndNotePtr note = {};
 };
 
 // One reader's place. Called on the loop, one call at a time; rendering runs on the pool in flat

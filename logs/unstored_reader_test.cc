@@ -23,7 +23,8 @@ class UnstoredReaderTest : public testing::Test {
   UnstoredPlace Place() const { return FindUnstored(kPath, 42, world_.journal.records); }
   UnstoredEnd End() const {
     return {.stdout_bytes = world_.writer.size(Stream::kStdout),
-            .stderr_bytes = world_.writer.size(Stream::kStderr)};
+            .stderr_bytes = world_.writer.size(Stream::kStderr),
+            .note = world_.note};
   }
   std::unique_ptr<UnstoredReader> Reader(UnstoredPlace place) {
     return std::make_unique<UnstoredReader>(world_.spool_files, context_.get_executor(), Source(),
@@ -167,6 +168,26 @@ TEST_F(UnstoredReaderTest, GoesOnAsTheLogGrowsAndEnds) {
   EXPECT_TRUE(end);
   EXPECT_EQ(Events({all}).back(), "last");
   EXPECT_EQ(reader->offset(), all.size());
+}
+
+TEST_F(UnstoredReaderTest, WhyItEndedIsUnstoredUntilItIsStored) {
+  world_.note = std::make_shared<EndNote>(
+      EndNote{.time_ms = kStart + 5000, .reason = "OOM", .text = "FAILED/OOM"});
+  EXPECT_EQ(ReadNow(), "");
+  EXPECT_EQ(Events({ReadNow(End())}), std::vector<std::string>{"FAILED/OOM"});
+  Lines(0, 1, kStart);
+  auto follower = Reader(Place());
+  std::string all = ReadAll(*follower, std::nullopt);
+  all += ReadAll(*follower, End());
+  EXPECT_EQ(Events({all}), (std::vector<std::string>{"line 0", "FAILED/OOM"}));
+  ShippingDaemon daemon(world_);
+  daemon.shipper().Track(world_.Job(Layout::kAirflow));
+  daemon.shipper().NoteEnd(world_.task, world_.End());
+  daemon.clock().RunUntilIdle();
+  EXPECT_EQ(Events({Stored()}), (std::vector<std::string>{"line 0", "FAILED/OOM"}));
+  // Cut and confirmed, not complete yet.
+  world_.journal.records.pop_back();
+  EXPECT_EQ(ReadNow(End()), "");
 }
 
 TEST_F(UnstoredReaderTest, MuchComesInParts) {

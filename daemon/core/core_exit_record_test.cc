@@ -28,6 +28,7 @@ class HeldLogPort final : public LogPort {
   void Track(LogTask task) override { tracked.emplace(task.id.ToString(), task.generation); }
   void NoteEnd(const base::TaskId& id, LogEnd end) override {
     ends[id.ToString()] = end.exit_record(nullptr);
+    whys[id.ToString()] = end.why;
   }
   void Forget(const base::TaskId& id) override {
     tracked.erase(id.ToString());
@@ -49,6 +50,7 @@ class HeldLogPort final : public LogPort {
 
   std::map<std::string, int64_t> tracked;  // by id
   std::map<std::string, std::string> ends;
+  std::map<std::string, std::string> whys;
 };
 
 class ExitRecordTest : public CoreTest {
@@ -104,6 +106,7 @@ class ExitRecordTest : public CoreTest {
     EXPECT_FALSE(before.log().complete());
     ASSERT_TRUE(port_->ends.contains(id));
     EXPECT_NE(port_->ends[id].find(v1::Reason_Name(before.reason())), std::string::npos);
+    EXPECT_NE(port_->whys[id].find("the command was never started"), std::string::npos);
     EXPECT_EQ(StoreAll(), 1u);
     EXPECT_TRUE(Get(id).log().complete());
     const std::vector<v1::Event> events = Events("o");

@@ -38,6 +38,9 @@ struct LogEnd {
   int64_t stderr_bytes = 0;
   int64_t dropped_bytes = 0;
   bool unattested = false;  // nobody told them: the task is LOST
+  int64_t ended_at_ms = 0;  // unix
+  std::string reason;       // e.g. "OOM"
+  std::string why;          // for people, in the task's log; empty: it succeeded
   // Prints the JSON for <base>/_boxkeeper/<task id>/exit.json. Called off the loop, which has
   // better to do (docs/performance.md). `outputs`: with every artifact; null = as the core knows.
   std::function<std::string(const v1::OutputsStatus* outputs)> exit_record;

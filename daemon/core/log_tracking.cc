@@ -5,6 +5,7 @@
 
 #include "base/fault_points.h"
 #include "base/log.h"
+#include "daemon/core/end_text.h"
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
@@ -72,6 +73,9 @@ LogEnd Engine::MakeLogEnd(const TaskRow& row) const {
   end.stderr_bytes = status.stderr_bytes();
   end.dropped_bytes = status.dropped_bytes();
   end.unattested = row.state() == v1::TASK_STATE_LOST;
+  end.ended_at_ms = status.ended_at_ms();
+  end.reason = ReasonWord(status.reason());
+  end.why = DescribeEnd(status);
   // The exit record is the task's end as the API gives it, without command and spec.
   v1::Task task;
   task.set_id(row.id.ToString());

@@ -3,6 +3,7 @@
 
 #include "base/task_key.h"
 #include "daemon/api/api_error.h"
+#include "daemon/core/end_text.h"
 #include "daemon/core/engine.h"
 
 namespace boxkeeper::daemon {
@@ -29,6 +30,10 @@ absl::StatusOr<std::unique_ptr<LogStream>> Engine::ReadLog(v1::ReadLogRequest re
     known.stdout_bytes = now->status.stdout_bytes();
     known.stderr_bytes = now->status.stderr_bytes();
     known.dropped_bytes = now->status.dropped_bytes();
+    if (!known.ended) return known;
+    known.ended_at_ms = now->status.ended_at_ms();
+    known.reason = ReasonWord(now->status.reason());
+    known.why = DescribeEnd(now->status);
     return known;
   };
   return log_port_->Open(row->id, std::move(describe), std::move(end), std::move(request));

@@ -260,6 +260,7 @@ void LogAdapter::NoteEnd(const base::TaskId& id, LogEnd end) {
       static_cast<uint64_t>(std::max(end.stderr_bytes, SizeOf(files.stderr_path())));
   known.dropped_bytes = static_cast<uint64_t>(end.dropped_bytes);
   known.unattested = end.unattested;
+  known.note = NoteOf(end);
   known.held = with_outputs_.contains(id);
   if (known.held) {
     known.exit_record = [files = &deps_.files, id, path = OutputsPath(id),
@@ -293,6 +294,12 @@ void LogAdapter::Forget(const base::TaskId& id) {
 
 std::string LogAdapter::LogPath(const LogTask& task) const {
   return task.spec.path().empty() ? logs::DefaultLogPath(task.key, task.id) : task.spec.path();
+}
+
+logs::EndNotePtr LogAdapter::NoteOf(const LogEnd& end) {
+  if (end.why.empty()) return nullptr;
+  return std::make_shared<const logs::EndNote>(
+      logs::EndNote{.time_ms = end.ended_at_ms, .reason = end.reason, .text = end.why});
 }
 
 logs::UnstoredSource LogAdapter::UnstoredOf(const LogTask& task) const {

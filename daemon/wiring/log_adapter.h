@@ -110,6 +110,7 @@ class LogAdapter final : public LogPort, private logs::LogJournal {
   logs::SpoolFiles Files(const base::TaskId& id) const;
   logs::Layout LayoutOf(const LogTask& task) const;
   std::shared_ptr<const logs::Redactor> RedactorOf(const LogTask& task) const;
+  static logs::EndNotePtr NoteOf(const LogEnd& end);
   logs::UnstoredSource UnstoredOf(const LogTask& task) const;
   logs::PullJob MakePullJob(const base::TaskId& id, OutputSource source) const;
 

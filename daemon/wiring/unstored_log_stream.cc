@@ -72,7 +72,9 @@ awaitable<absl::StatusOr<std::optional<logs::UnstoredEnd>>> UnstoredLogStream::E
   const auto stderr_bytes = co_await FinalSize(logs::Stream::kStderr);
   CO_RETURN_IF_ERROR(stderr_bytes.status());
   if (!*stdout_bytes || !*stderr_bytes) co_return std::nullopt;
-  co_return logs::UnstoredEnd{.stdout_bytes = **stdout_bytes, .stderr_bytes = **stderr_bytes};
+  co_return logs::UnstoredEnd{.stdout_bytes = **stdout_bytes,
+                              .stderr_bytes = **stderr_bytes,
+                              .note = LogAdapter::NoteOf(end_())};
 }
 
 awaitable<absl::StatusOr<logs::LogChunk>> UnstoredLogStream::Read() {

@@ -133,6 +133,23 @@ TEST_F(UnstoredLogTest, AReaderWhoseSpoolGoesGoesOnWhereTheStoreEnds) {
   EXPECT_TRUE(Next(*stream).end());
 }
 
+TEST_F(UnstoredLogTest, WhyATaskThatNeverStartedEndedIsShownAndStored) {
+  task_.secrets = {"s3cret-value"};
+  end_.why = "FAILED/CREATE_FAILED: not with s3cret-value";
+  end_.reason = "CREATE_FAILED";
+  end_.ended_at_ms = absl::ToUnixMillis(clock_.Now());
+  end_.ended = true;
+  EXPECT_EQ(Shown("not with ************\",\"reason\":\"CREATE_FAILED\"}"), 1);
+  EXPECT_THAT(Next(*Read(Request())).data(), HasSubstr("CREATE_FAILED"));
+  adapter_->Track(task_);
+  End(0);
+  clock_.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(events_.complete, std::vector<int64_t>{7});
+  EXPECT_EQ(Shown("not with ************\",\"reason\":\"CREATE_FAILED\"}"), 1);
+  EXPECT_EQ(Next(*Read(Request())).data(), "");
+  EXPECT_EQ(Next(*Read({})).data(), "");  // it is not the command's output
+}
+
 TEST_F(UnstoredLogTest, SecretsAreOverwritten) {
   task_.secrets = {"s3cret-value"};
   auto spool = Spool();

@@ -48,9 +48,16 @@ class Log {
   void End(uint64_t piece_bytes = kOnePiece) {
     while (Cut({.stdout_bytes = writer_.size(Stream::kStdout),
                 .stderr_bytes = writer_.size(Stream::kStderr),
+                .end_note = note_,
                 .accepted_at_ms = kStart,
                 .target_bytes = piece_bytes})) {
     }
+  }
+  // Why it ended, so long after the start.
+  Log& Note(const char* reason, const char* text, int64_t after_ms) {
+    note_ = std::make_shared<EndNote>(
+        EndNote{.time_ms = kStart + after_ms, .reason = reason, .text = text});
+    return *this;
   }
 
  private:
@@ -83,6 +90,7 @@ class Log {
   AirflowCase& out_;
   const int64_t generation_;
   int64_t piece_ = 0;
+  EndNotePtr note_;
   base::FaultyFileSystem files_;
   SpoolWriter writer_{files_, "/spool/t"};
   store::v1::LogCursor cursor_;
@@ -167,6 +175,14 @@ void DroppedMiddle(AirflowCase& out) {
   log.End();
 }
 
+// The first generation never started, the second ran out of memory.
+void WhyTasksEnded(AirflowCase& out) {
+  Log(out, 3).Note("EXPIRED", "FAILED/EXPIRED: too late (the command was never started)", 50).End();
+  Log second(out, 4);
+  second.Out("works\n", 60'000).Flush(60'500).Err("still works\n", 60'700);
+  second.Note("OOM", "FAILED/OOM: its memory limit killed it", 60'600).End(1);
+}
+
 void NotOurs(AirflowCase& out) {
   const auto line = [](int second, const char* event) {
     return absl::StrCat("{\"timestamp\":\"2026-01-01T00:00:0", second, "Z\",\"event\":\"", event,
@@ -193,6 +209,7 @@ std::vector<AirflowCase> MakeAirflowCases() {
       {"two generations", TwoGenerations},
       {"dropped middle", DroppedMiddle},
       {"not ours", NotOurs},
+      {"why tasks ended", WhyTasksEnded},
   };
   std::vector<AirflowCase> cases;
   for (const auto& [name, make] : makers) {

@@ -25,7 +25,8 @@ LogEnd ShippingWorld::End() const {
   return {.stdout_bytes = writer.size(Stream::kStdout),
           .stderr_bytes = writer.size(Stream::kStderr),
           .dropped_bytes = 0,
-          .exit_record = [] { return std::string("{\"exit_code\":0}"); }};
+          .exit_record = [] { return std::string("{\"exit_code\":0}"); },
+          .note = note};
 }
 
 std::vector<std::string> ShippingWorld::Objects(const std::string& prefix) {

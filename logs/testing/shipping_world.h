@@ -39,6 +39,7 @@ struct ShippingWorld {
   SpoolWriter writer{spool_files, "/spool/t"};
   FakeLogJournal journal;
   base::TaskId task;
+  EndNotePtr note;  // of its end
 
   ShipJob Job(Layout layout) const;
   LogEnd End() const;

@@ -1,0 +1,67 @@
+#include "daemon/core/end_text.h"
+
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+namespace boxkeeper::daemon {
+namespace {
+
+// For ends whose reason says all, so that nobody added words.
+std::string Explain(const store::v1::TaskStatus& status) {
+  switch (status.reason()) {
+    case v1::REASON_EXIT_CODE:
+      return "the command exited";
+    case v1::REASON_SIGNAL:
+      return "a signal killed the command";
+    case v1::REASON_OOM:
+      return "its memory limit killed it";
+    case v1::REASON_RUN_TIMEOUT:
+      return "it ran longer than its timeout";
+    case v1::REASON_EXPIRED:
+      return "its start deadline passed before it could start";
+    case v1::REASON_SANDBOX_LOST:
+      return "its sandbox vanished without saying how it ended";
+    case v1::REASON_HOST_REBOOTED:
+      return "its host rebooted";
+    case v1::REASON_CANCELLED:
+      return "it was cancelled";
+    case v1::REASON_CLIENT_LOST:
+      return "its client went away";
+    default:
+      return "there is no sandbox for it";
+  }
+}
+
+std::string Details(const store::v1::TaskStatus& status) {
+  std::vector<std::string> details;
+  if (status.user_code_started() == v1::USER_CODE_STARTED_NO) {
+    details.emplace_back("the command was never started");
+  }
+  if (status.has_exit_code()) details.push_back(absl::StrCat("exit code ", status.exit_code()));
+  if (status.has_signal()) details.push_back(absl::StrCat("signal ", status.signal()));
+  if (!status.log_incomplete().empty()) {
+    details.push_back(absl::StrCat("output is missing: ", status.log_incomplete()));
+  }
+  return details.empty() ? "" : absl::StrCat(" (", absl::StrJoin(details, "; "), ")");
+}
+
+}  // namespace
+
+std::string ReasonWord(v1::Reason reason) {
+  const std::string name = v1::Reason_Name(reason);
+  return std::string(absl::StripPrefix(name, "REASON_"));
+}
+
+std::string DescribeEnd(const store::v1::TaskStatus& status) {
+  if (status.state() == v1::TASK_STATE_SUCCEEDED) return "";
+  const std::string state = v1::TaskState_Name(status.state());
+  return absl::StrCat(
+      std::string(absl::StripPrefix(state, "TASK_STATE_")), "/", ReasonWord(status.reason()), ": ",
+      status.message().empty() ? Explain(status) : status.message(), Details(status));
+}
+
+}  // namespace boxkeeper::daemon
