@@ -14,9 +14,9 @@ namespace {
 std::string Explain(const store::v1::TaskStatus& status) {
   switch (status.reason()) {
     case v1::REASON_EXIT_CODE:
-      return "the command exited";
+      return absl::StrCat("exited with code ", status.exit_code());
     case v1::REASON_SIGNAL:
-      return "a signal killed the command";
+      return absl::StrCat("killed by signal ", status.signal());
     case v1::REASON_OOM:
       return "its memory limit killed it";
     case v1::REASON_RUN_TIMEOUT:
@@ -41,8 +41,14 @@ std::string Details(const store::v1::TaskStatus& status) {
   if (status.user_code_started() == v1::USER_CODE_STARTED_NO) {
     details.emplace_back("the command was never started");
   }
-  if (status.has_exit_code()) details.push_back(absl::StrCat("exit code ", status.exit_code()));
-  if (status.has_signal()) details.push_back(absl::StrCat("signal ", status.signal()));
+  // Where the exit is the reason it is said already.
+  const bool said = status.reason() == v1::REASON_EXIT_CODE || status.reason() == v1::REASON_SIGNAL;
+  if (status.has_exit_code() && !said) {
+    details.push_back(absl::StrCat("exited with code ", status.exit_code()));
+  }
+  if (status.has_signal() && !said) {
+    details.push_back(absl::StrCat("killed by signal ", status.signal()));
+  }
   if (!status.log_incomplete().empty()) {
     details.push_back(absl::StrCat("output is missing: ", status.log_incomplete()));
   }

@@ -30,7 +30,7 @@ TEST(EndTextTest, WhatIsKnownOfTheExitIsSaid) {
   auto status = Ended(v1::TASK_STATE_FAILED, v1::REASON_EXIT_CODE, "");
   status.set_exit_code(3);
   status.set_user_code_started(v1::USER_CODE_STARTED_YES);
-  EXPECT_EQ(DescribeEnd(status), "FAILED/EXIT_CODE: the command exited (exit code 3)");
+  EXPECT_EQ(DescribeEnd(status), "FAILED/EXIT_CODE: exited with code 3");
   status = Ended(v1::TASK_STATE_LOST, v1::REASON_SANDBOX_LOST, "");
   status.set_log_incomplete("the sandbox is gone");
   EXPECT_EQ(DescribeEnd(status),
@@ -38,7 +38,7 @@ TEST(EndTextTest, WhatIsKnownOfTheExitIsSaid) {
             "missing: the sandbox is gone)");
   status = Ended(v1::TASK_STATE_CANCELLED, v1::REASON_CANCELLED, "marked failed");
   status.set_signal(15);
-  EXPECT_EQ(DescribeEnd(status), "CANCELLED/CANCELLED: marked failed (signal 15)");
+  EXPECT_EQ(DescribeEnd(status), "CANCELLED/CANCELLED: marked failed (killed by signal 15)");
 }
 
 TEST(EndTextTest, EveryOtherReasonHasWords) {
