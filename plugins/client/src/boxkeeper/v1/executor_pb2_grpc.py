@@ -139,7 +139,9 @@ class ExecutorServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AdoptTasks(self, request, context):
-        """Moves tasks to a new owner in one transaction.
+        """Moves tasks to a new owner in one transaction; at most 1 000. Only the new owner's acknowledgement counts then: with
+        it the tasks go, and what the old owner was told of them. Results of others that an old owner left behind (they had
+        ended) can be acknowledged for it by anybody, e.g. with a list's snapshot cursor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
