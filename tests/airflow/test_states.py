@@ -26,6 +26,8 @@ def test_every_way_to_end_or_pause(world):
     assert {name: lines(place, name) for name in ("timeout", "never_succeeds", "fails_at_once", "killed", "deferred", "rescheduled", "last")} == {
         "timeout": ["begins"], "never_succeeds": ["1", "2", "3"], "fails_at_once": ["1"], "killed": ["begins"],
         "deferred": ["again", "begins", "ends"], "rescheduled": ["poke"] * 3, "last": ["ran"]}
+    if world.executor == "sandbox":  # a back-up of Airflow's own: execution_timeout + task_success_overtime + 60 s
+        assert {task.spec.timeout.seconds for task in world.tasks("states", run) if task.key.name == "timeout"} == {82}
     assert lines(place, "callbacks") == ["failure never_succeeds 3", "retry never_succeeds 1", "retry never_succeeds 2", "success succeeds 1"]
 
 
