@@ -52,4 +52,5 @@ def job_of(workload: Any, namespace: Namespace, submission_id: str, execution_ti
         labels=labels,
         execution_timeout=execution_timeout,
         replace=replace,
+        hide_token=bool(workloads.ExecuteTask.model_fields["token"].repr),  # before 3.2 the runner logs the workload as a whole
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WORKLOAD_FILE = "airflow-workload.json"  # relative to the working directory, like the command that reads it
 OVERRIDE_KEY = "sandbox_override"
+TOKEN_VARIABLE = "AIRFLOW_WORKLOAD_TOKEN"
 _PRIORITY_MAX = 1_000_000
 _LABEL_MAX = 256
 # Keys of a sandbox that the executor itself sets: a task must not.
@@ -46,6 +47,7 @@ class Job(NamedTuple):
     labels: Mapping[str, str]
     execution_timeout: Optional[float]  # seconds; None = none
     replace: bool                 # a task of this key was revoked: it must make way at once
+    hide_token: bool              # the runner prints it: the daemon must overwrite it in the log
 
 
 def make_task_spec(job: Job, options: Options, owner: str) -> task_pb2.TaskSpec:
@@ -69,6 +71,9 @@ def make_task_spec(job: Job, options: Options, owner: str) -> task_pb2.TaskSpec:
     spec.command.argv.args.extend([options.python, *job.command])
     spec.files.add(path=WORKLOAD_FILE, content=job.payload, secret=True)
     spec.sandbox_override.update(override)
+    if job.hide_token and job.token:
+        # A secret of the task, so the daemon overwrites it in its output; the task can read it in the workload file anyway.
+        spec.secrets[TOKEN_VARIABLE].value = job.token
     for name, value in options.secret_env.items():
         if name not in override["env"]:
             spec.secrets[name].value = value
