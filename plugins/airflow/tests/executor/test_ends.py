@@ -64,7 +64,7 @@ def test_a_task_that_expires_in_the_queue_leaves_without_a_failure(stand):
         first, late = make_workload("wait_first"), make_workload("ok", expires_in=3)
         stand.queue(executor, first)
         stand.started(executor, "wait_first")
-        executor._others.clear()  # else the executor would not hand over what the daemon has no room for
+        executor._slots._others.clear()  # else the executor would not hand over what the daemon has no room for
         stand.queue(executor, late)
         stand.beat_until(executor, lambda: executor._task_event_logs, "a task event")
         (entry,) = executor._task_event_logs

@@ -183,7 +183,7 @@ def test_slots_are_what_the_daemon_has_left_and_never_below_zero(executor):
 
     def capacity(**fields):
         courier.capacity = pb.GetCapacityResponse(**{"accepting": True, "max_running": 10, **fields})
-        executor._others.clear()
+        executor._slots._others.clear()
         executor.sync()
         return executor.slots_available
 

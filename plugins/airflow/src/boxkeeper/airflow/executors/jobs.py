@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Optional
 
 from airflow.executors import workloads
 from airflow.executors.base_executor import BaseExecutor
+from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors.keys import Namespace
 from boxkeeper.airflow.executors.task_spec import WORKLOAD_FILE, Job
@@ -33,22 +35,45 @@ def key_of(workload: Any) -> Any:
     return None
 
 
+def is_task(key: Any) -> bool:
+    """Whether a key of Airflow's is a task instance's; else it is a callback's."""
+    return hasattr(key, "dag_id") and hasattr(key, "try_number")
+
+
+def state_of(key: Any, name: str) -> Any:
+    """A task's or a callback's state of this name."""
+    if is_task(key):
+        return TaskInstanceState[name]
+    from airflow.utils.state import CallbackState
+
+    return CallbackState[name]
+
+
+def submission_id_of(workload: Any) -> str:
+    """The id that Airflow gave this enqueueing (3.2 and later), or a new one."""
+    given = getattr(getattr(workload, "ti", None), "external_executor_id", None)
+    try:
+        return str(uuid.UUID(str(given)))
+    except ValueError:
+        return str(uuid.uuid4())
+
+
 def job_of(workload: Any, namespace: Namespace, submission_id: str, execution_timeout: Optional[float], replace: bool) -> Job:
     """What is to be run. `execution_timeout` in seconds; `replace`: see Job."""
-    is_task = isinstance(workload, workloads.ExecuteTask)
-    if is_task:
+    task = isinstance(workload, workloads.ExecuteTask)
+    if task:
         labels = {"airflow/ti_id": str(workload.ti.id), "airflow/dag_id": workload.ti.dag_id, "airflow/task_id": workload.ti.task_id}
     else:
         labels = {"airflow/callback_id": str(workload.callback.id)}
     return Job(
-        key=namespace.of_task(workload.ti.key) if is_task else namespace.of_callback(str(workload.callback.id)),
+        key=namespace.of_task(workload.ti.key) if task else namespace.of_callback(str(workload.callback.id)),
         submission_id=submission_id,
         payload=workload.model_dump_json().encode(),
-        command=_RUN if is_task or hasattr(BaseExecutor, "run_workload") else _RUN_CALLBACK,
+        command=_RUN if task or hasattr(BaseExecutor, "run_workload") else _RUN_CALLBACK,
         token=workload.token,
         log_path=workload.log_path or "",
-        priority=workload.ti.priority_weight if is_task else 1_000_000,
-        executor_config=workload.ti.executor_config if is_task else None,
+        priority=workload.ti.priority_weight if task else 1_000_000,
+        executor_config=workload.ti.executor_config if task else None,
         labels=labels,
         execution_timeout=execution_timeout,
         replace=replace,

@@ -26,9 +26,10 @@ from boxkeeper.airflow.executors import outcomes
 from boxkeeper.airflow.executors.config import Configuration, Layered, Options, read_options
 from boxkeeper.airflow.executors.courier import AdoptedLate, Answered, Courier, Happened, News, Submission
 from boxkeeper.airflow.executors.execution_timeouts import ExecutionTimeouts
-from boxkeeper.airflow.executors.jobs import job_of, key_of
+from boxkeeper.airflow.executors.jobs import is_task, job_of, key_of, state_of, submission_id_of
 from boxkeeper.airflow.executors.keys import Namespace, to_airflow
 from boxkeeper.airflow.executors.outcomes import Adoption, Outcome, Verdict
+from boxkeeper.airflow.executors.slots import Slots
 from boxkeeper.airflow.executors.task_spec import BadOverride, make_task_spec
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from boxkeeper.v1 import executor_pb2, task_pb2
 
 _REVOKED_MAX = 10_000  # keys remembered whose next task replaces what may still live
-_SNAPSHOTS = 3         # capacity answers that the others' share is taken from: the least of them
 _EVENTS_KEPT = 1000    # task events that the scheduler may store at once
 _EVENT_REJECTED = "sandbox rejected"
 _EVENT_ENDED = "sandbox failed"
@@ -94,8 +94,7 @@ class SandboxExecutor(BaseExecutor):
         self._telling = False  # the daemon has spoken: a FAILED needs no cancel
         self._blocked_until = 0.0
         self._cursor = ""      # of the last event applied, to be acknowledged by the next sync
-        self._capacity_seen: Any = None
-        self._others: deque[tuple[int, dict[str, int]]] = deque(maxlen=_SNAPSHOTS)
+        self._slots = Slots()
 
     # ---- life ----
 
@@ -154,7 +153,7 @@ class SandboxExecutor(BaseExecutor):
             self.queued_tasks[key] = workload
         else:
             self.queued_callbacks[key] = workload
-        self._facts[key] = _Queued(workload, _submission_id(workload), timeout)
+        self._facts[key] = _Queued(workload, submission_id_of(workload), timeout)
 
     def order_queued_tasks_by_priority(self) -> list[tuple[TaskInstanceKey, Any]]:
         """Highest priority_weight first, in every version."""
@@ -183,7 +182,7 @@ class SandboxExecutor(BaseExecutor):
     def _submission(self, key: Any, workload: Any) -> Optional[Submission]:
         """What the courier carries; None: it cannot be, and has failed."""
         assert self._options is not None and self._courier is not None
-        facts = self._facts.pop(key, None) or _Queued(workload, _submission_id(workload), None)
+        facts = self._facts.pop(key, None) or _Queued(workload, submission_id_of(workload), None)
         try:
             job = job_of(workload, Namespace(self._options.namespace), facts.submission_id, facts.execution_timeout,
                          replace=key in self._revoked)
@@ -212,7 +211,7 @@ class SandboxExecutor(BaseExecutor):
             if self._cursor:
                 self._courier.ack(self._cursor)
                 self._cursor = ""
-            self._look_at_capacity()
+            self._slots.look(self._courier.capacity, len(self._live))
             assert self._options is not None
             news = self._courier.news(self._options.events_per_sync)
         except Exception:
@@ -241,7 +240,7 @@ class SandboxExecutor(BaseExecutor):
 
         if result.outcome in (pb.SubmitResult.ACCEPTED, pb.SubmitResult.DUPLICATE):
             live.task_id, live.workload = result.id, None
-            if not isinstance(live.key, str) and hasattr(live.key, "dag_id"):
+            if is_task(live.key):
                 self.event_buffer[live.key] = (TaskInstanceState.QUEUED, result.id)
         elif result.outcome == pb.SubmitResult.QUEUE_FULL:
             wait = result.retry_after.ToMilliseconds() / 1000 or 1.0
@@ -276,13 +275,13 @@ class SandboxExecutor(BaseExecutor):
         elif outcome.verdict == Verdict.FAIL:
             self._tell_fail(key, outcome.info, _EVENT_ENDED)
         elif outcome.verdict == Verdict.FORGET:
-            if not _is_task(key) and outcome.note:
+            if not is_task(key) and outcome.note:
                 self._tell_fail(key, outcome.note, _EVENT_EXPIRED)  # nobody queues a callback again
                 return
             self._forget(key)
             self._note(key, _EVENT_EXPIRED, outcome.note)
-        elif outcome.verdict == Verdict.RUNNING and not _is_task(key):
-            self.event_buffer[key] = (_state(key, "RUNNING"), None)
+        elif outcome.verdict == Verdict.RUNNING and not is_task(key):
+            self.event_buffer[key] = (state_of(key, "RUNNING"), None)
 
     def _tell_fail(self, key: Any, info: str, event: str) -> None:
         self._forget(key, running=False)
@@ -293,13 +292,13 @@ class SandboxExecutor(BaseExecutor):
     def _tell(self, key: Any, state: str, info: Any) -> None:
         self._telling = True
         try:
-            self.change_state(key, _state(key, state), info)
+            self.change_state(key, state_of(key, state), info)
         finally:
             self._telling = False
 
     def _note(self, key: Any, event: str, text: str) -> None:
         """A task event, shown in the UI beside the task."""
-        if text and _is_task(key):
+        if text and is_task(key):
             self.log_task_event(event=event, extra=text, ti_key=key)
 
     def log_task_event(self, **what: Any) -> None:
@@ -339,7 +338,7 @@ class SandboxExecutor(BaseExecutor):
             return
         namespace = Namespace(self._options.namespace)
         self._courier.cancel(submission_id=live.submission_id if live else "", task_id=live.task_id if live else "",
-                             key=namespace.of_task(key) if _is_task(key) else namespace.of_callback(str(key)), reason=reason)
+                             key=namespace.of_task(key) if is_task(key) else namespace.of_callback(str(key)), reason=reason)
         self._forget(key)
 
     def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
@@ -415,30 +414,9 @@ class SandboxExecutor(BaseExecutor):
         return max(0, min(int(super().slots_available), self._limit() - len(self.running) - queued))
 
     def _limit(self) -> int:
-        """How many tasks of ours may be with the daemon at once."""
         if self._courier is None or self._options is None:
             return self.parallelism
-        capacity = self._courier.capacity
-        if self._courier.reachable is False or (capacity is not None and not capacity.accepting):
-            return 0  # they wait where their tokens do not age
-        if capacity is None or not self._others:
-            return self.parallelism
-        limit = min(self.parallelism, capacity.max_running - min(total for total, _ in self._others))
-        wanted = self._options.overrides.get("provider")
-        for provider in capacity.providers:
-            if provider.name == wanted and provider.max_running > 0:
-                limit = min(limit, provider.max_running - min(by_name.get(provider.name, 0) for _, by_name in self._others))
-        return max(0, limit)
-
-    def _look_at_capacity(self) -> None:
-        """Notes what others have at the daemon: what it runs and queues, without ours."""
-        capacity = self._courier.capacity if self._courier is not None else None
-        if capacity is None or capacity is self._capacity_seen:
-            return
-        self._capacity_seen = capacity
-        ours = len(self._live)
-        self._others.append((max(0, capacity.running + capacity.queued - ours),
-                             {provider.name: max(0, provider.running - ours) for provider in capacity.providers}))
+        return self._slots.limit(self.parallelism, self._courier.capacity, self._courier.reachable, self._options.overrides)
 
     # ---- logs ----
 
@@ -452,28 +430,6 @@ class SandboxExecutor(BaseExecutor):
         except Exception as error:
             return [f"Boxkeeper: bad configuration: {error}"], []
         return read_unstored(conf, namespace, ti, try_number)
-
-
-def _submission_id(workload: Any) -> str:
-    """The id that Airflow gave this enqueueing, or a new one."""
-    given = getattr(getattr(workload, "ti", None), "external_executor_id", None)
-    try:
-        return str(uuid.UUID(str(given)))
-    except ValueError:
-        return str(uuid.uuid4())
-
-
-def _is_task(key: Any) -> bool:
-    return hasattr(key, "dag_id") and hasattr(key, "try_number")
-
-
-def _state(key: Any, name: str) -> Any:
-    """A task's or a callback's state of this name."""
-    if _is_task(key):
-        return TaskInstanceState[name]
-    from airflow.utils.state import CallbackState
-
-    return CallbackState[name]
 
 
 def _adoption_facts(ti: Any) -> dict[str, Any]:
