@@ -83,6 +83,12 @@ def test_what_every_process_imports_is_cheap(statement):
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ""}, cwd="/")
 
 
+@pytest.mark.parametrize("module", ["executors.sandbox_executor", "operators.sandbox", "decorators.sandbox", "triggers.sandbox", "hooks.sandbox"])
+def test_what_dag_files_and_schedulers_import_brings_no_grpc(module):
+    code = f"import airflow, sys; before = set(sys.modules); import boxkeeper.airflow.{module}; sys.exit('grpc' in set(sys.modules) - before)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ""}, cwd="/", stderr=subprocess.DEVNULL)
+
+
 def _files(folder):
     for parent, _, names in os.walk(folder, followlinks=True):
         for name in names:

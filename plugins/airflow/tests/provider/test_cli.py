@@ -1,0 +1,44 @@
+"""The commands that a user types: `airflow providers`, `airflow connections`, `airflow config`."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness import airflow_venv
+
+pytestmark = pytest.mark.skipif(not os.environ.get("BOXKEEPER_FULL"), reason="each command takes seconds: for BOXKEEPER_FULL")
+
+
+def _airflow(*arguments):
+    """What an Airflow command says on standard output."""
+    done = subprocess.run([sys.executable, "-m", "airflow", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": ""}, cwd="/", timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("command, words", [
+    (["providers", "get", "airflow-provider-boxkeeper"], "0.1.0"),
+    (["providers", "hooks"], "boxkeeper.airflow.hooks.sandbox.SandboxHook"),
+    (["providers", "executors"], "boxkeeper.airflow.executors.sandbox_executor.SandboxExecutor"),
+    (["providers", "triggers"], "boxkeeper.airflow.triggers.sandbox"),
+    (["config", "get-value", "boxkeeper", "address"], "127.0.0.1:7433"),
+    (["config", "list", "--section", "boxkeeper"], "events_per_sync"),
+])
+def test_airflow_shows(command, words):
+    assert words in _airflow(*command)
+
+
+def test_a_connection_is_added_and_tested(daemon):
+    import airflow
+
+    try:
+        shutil.copy(airflow_venv.database(airflow.__version__), os.path.join(os.environ["AIRFLOW_HOME"], "airflow.db"))
+    except airflow_venv.servers.Unavailable as why:
+        pytest.skip(str(why))
+    _airflow("connections", "add", "sandboxes", "--conn-json", json.dumps({"conn_type": "boxkeeper", "host": daemon.socket, "extra": {"timeout": 5}}))
+    assert "ready" in _airflow("connections", "test", "sandboxes")
