@@ -42,11 +42,13 @@ _CLIENT = {"boxkeeper.client", "boxkeeper.v1"}
 _IMPORTS = {
     "plugins/client/src/boxkeeper/client": {"boxkeeper.v1", "grpc", "google"},
     f"{_PROVIDER}/hooks": {"airflow", "boxkeeper.client", "flask_appbuilder", "flask_babel", "wtforms"},
-    f"{_PROVIDER}/executors": {"airflow", "sqlalchemy", "google", *_CLIENT},
+    f"{_PROVIDER}/executors": {"airflow", "boxkeeper.airflow.cli.definition", "sqlalchemy", "google", *_CLIENT},
     f"{_PROVIDER}/commands": {"airflow", "boxkeeper.airflow.hooks", "google", *_CLIENT},
     f"{_PROVIDER}/triggers": {"airflow", "asgiref", "boxkeeper.airflow.commands", *_CLIENT},
     f"{_PROVIDER}/operators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.triggers", *_CLIENT},
     f"{_PROVIDER}/decorators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.operators", *_CLIENT},
+    f"{_PROVIDER}/example_dags": {"airflow", "boxkeeper.airflow.operators"},
+    f"{_PROVIDER}/cli": {"airflow", "boxkeeper.airflow.executors", *_CLIENT},
     _PROVIDER: {"boxkeeper.airflow.hooks"},  # what every process of Airflow imports
 }
 

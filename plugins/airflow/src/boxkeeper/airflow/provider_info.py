@@ -36,5 +36,6 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": connection_form.ui_field_behaviour(),
             }
         ],
+        "cli": ["boxkeeper.airflow.cli.definition.get_cli_commands"],
         "config": config_section(),
     }

@@ -122,6 +122,13 @@ class SandboxExecutor(BaseExecutor):
 
         return Layered(self.conf, conf) if getattr(self, "team_name", None) else conf
 
+    @staticmethod
+    def get_cli_commands() -> list[Any]:
+        """`airflow boxkeeper ...`, where this executor is configured: for Airflow before 3.2; later ones ask the provider info."""
+        from boxkeeper.airflow.cli.definition import get_cli_commands
+
+        return get_cli_commands()
+
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
         if self._courier is not None:
