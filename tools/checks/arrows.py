@@ -47,7 +47,7 @@ _IMPORTS = {
     f"{_PROVIDER}/triggers": {"airflow", "asgiref", "boxkeeper.airflow.commands", *_CLIENT},
     f"{_PROVIDER}/operators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.triggers", *_CLIENT},
     f"{_PROVIDER}/decorators": {"airflow", "boxkeeper.airflow.commands", "boxkeeper.airflow.operators", *_CLIENT},
-    f"{_PROVIDER}/example_dags": {"airflow", "boxkeeper.airflow.operators"},
+    f"{_PROVIDER}/example_dags": {"airflow", "boxkeeper.airflow"},
     f"{_PROVIDER}/cli": {"airflow", "boxkeeper.airflow.executors", *_CLIENT},
     _PROVIDER: {"boxkeeper.airflow.hooks"},  # what every process of Airflow imports
 }

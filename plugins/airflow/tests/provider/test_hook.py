@@ -29,7 +29,9 @@ def _connection(**fields):
     ({"extra": {"tls": None, "ca_file": None, "timeout": ""}}, ConnectionSettings()),  # an untouched form
 ])
 def test_settings_are_what_the_connection_says(fields, settings):
-    assert settings_of(_connection(**fields)) == settings
+    connection = _connection(**fields)
+    assert settings_of(connection) == settings
+    assert settings_of(Connection(conn_id="c", uri=connection.get_uri())) == settings  # how the test button hands it over
 
 
 @pytest.mark.parametrize("fields, words", [
