@@ -47,15 +47,19 @@ class SandboxTrigger(BaseTrigger):
             "airflow_task_id": self.airflow_task_id, "map_index": self.map_index}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Never raises, but when it is cancelled: a trigger that fails would leave nobody to end the sandbox but its lease."""
+        """Never raises, but when it is cancelled: a failure is an event, which the operator tells in the task's log."""
+        # A task of its own: grpc.aio would replace the CancelledError, and with it the message by which Airflow 3.3 knows a kill.
+        waiting = asyncio.ensure_future(self._wait())
         try:
-            status, message = await self._wait()
+            await asyncio.wait({waiting})
         except asyncio.CancelledError as stop:
+            waiting.cancel()
+            await asyncio.wait({waiting})
             if not (stop.args and stop.args[0] == _USER_ACTION) and await self._was_killed():
                 await self._cancel("airflow: the deferred task was killed")
             raise
-        except Exception as error:  # the operator says it in the task's log
-            status, message = "error", f"{type(error).__name__}: {error}"
+        error = waiting.exception()
+        status, message = waiting.result() if error is None else ("error", f"{type(error).__name__}: {error}")
         yield TriggerEvent({"status": status, "message": message, "task_id": self.sandbox_task_id, "adopted": self.adopted,
                             "lease": self.lease})
 
