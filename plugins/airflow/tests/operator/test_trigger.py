@@ -105,15 +105,17 @@ def cancelled(trigger, *message):
             raise
 
     async def play():
-        waits, wait = asyncio.Event(), AsyncClient.wait
+        waits, wait, clients = asyncio.Event(), AsyncClient.wait, []
 
-        def told(*arguments, **options):
+        def told(client, *arguments, **options):
+            clients.append(client)
             waits.set()
-            return wait(*arguments, **options)
+            return wait(client, *arguments, **options)
 
         with mock.patch.object(AsyncClient, "wait", told):
             running = asyncio.create_task(as_the_triggerer())
-            await waits.wait()  # by then it is in gRPC's hands
+            await waits.wait()
+            await clients[0].get_capacity()  # when this is answered, the other call is in gRPC's hands
             running.cancel(*message)
             with contextlib.suppress(asyncio.CancelledError):
                 await running
