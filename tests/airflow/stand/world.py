@@ -44,6 +44,8 @@ class World:
                 self.daemon = stack.enter_context(Daemon(self._daemon_settings(), environment=self.store.environment()))
                 self.daemon.start()
                 self.airflow.configure(self._executor_settings())
+                connection = {"conn_type": "boxkeeper", "host": f"unix:{self.daemon.socket}"}
+                self.airflow.environment["AIRFLOW_CONN_BOXKEEPER_DEFAULT"] = json.dumps(connection)
             self.airflow.configure(self._settings)
             self.airflow.start()
             self._stack = stack.pop_all()
