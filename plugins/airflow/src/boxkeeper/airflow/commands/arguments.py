@@ -54,7 +54,7 @@ def merge_override(operator: Any) -> dict[str, Any]:
         value = getattr(operator, name)
         if value is not None:
             merged[name] = _plain(name, value)
-    if operator.xcom_file:
+    if operator.xcom_file and operator.xcom_file not in merged.get("outputs", []):
         merged["outputs"] = [*merged.get("outputs", []), operator.xcom_file]
     return merged
 

@@ -269,7 +269,7 @@ class SandboxOperator(BaseOperator):
 
     def _is_users(self, path: str) -> bool:
         """Whether an output is one that the user asked for."""
-        return path != self.xcom_file
+        return path != self.xcom_file or path in (self.outputs or ())
 
     def _show(self, line: str) -> None:
         self.log.info("%s", line)
