@@ -106,10 +106,10 @@ def test_with_the_plain_layout_the_task_writes_its_log_itself():
 @pytest.mark.skipif(not hasattr(BaseExecutor, "supports_multi_team"), reason="this Airflow has no teams")
 def test_a_team_has_options_of_its_own_over_everybodys():
     with mock.patch.dict(os.environ, {"AIRFLOW__BOXKEEPER__NAMESPACE": "all", "AIRFLOW__BOXKEEPER__TIMEOUT": "7",
-                                      "AIRFLOW__BLUE___BOXKEEPER__NAMESPACE": "blue"}):
+                                      "AIRFLOW__CORE__DAGS_FOLDER": "/of/all", "AIRFLOW__BLUE___BOXKEEPER__NAMESPACE": "blue"}):
         executor = SandboxExecutor(parallelism=4, team_name="blue")
         read = read_options(executor._configuration())
-        assert (read.namespace, read.connection["timeout"]) == ("blue", 7.0)
+        assert (read.namespace, read.connection["timeout"], read.env["AIRFLOW__CORE__DAGS_FOLDER"]) == ("blue", 7.0, "/of/all")
         assert executor._owner_of("blue", 3) == "airflow:blue:3:blue"
         assert read_options(SandboxExecutor(parallelism=4)._configuration()).namespace == "all"
 

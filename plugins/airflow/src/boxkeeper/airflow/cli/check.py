@@ -70,7 +70,7 @@ def _probe(options: Options) -> task_pb2.TaskSpec:
     unique = str(uuid.uuid4())
     key = keys.make_key("check", namespace=options.namespace, group="airflow boxkeeper check", run=unique)
     job = Job(key=key, submission_id=unique, payload=b"", command=["-c", _PROBE], token="", log_path="", priority=0,
-              executor_config=None, labels={}, execution_timeout=_SECONDS, replace=False)
+              executor_config=None, labels={}, execution_timeout=_SECONDS, replace=False, hide_token=False)
     spec = make_task_spec(job, options, owner="")
     del spec.files[:]
     return spec

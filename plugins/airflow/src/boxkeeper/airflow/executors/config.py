@@ -39,15 +39,18 @@ class Configuration(Protocol):
 
 
 class Layered:
-    """A team's view of the configuration over the deployment's: Airflow gives a team only what is set for that team."""
+    """A team's options over the deployment's. Airflow's own view of a team has, where nothing is set for it, the defaults, not
+    what the deployment has set; so the team's places are asked by themselves: AIRFLOW__TEAM___SECTION__KEY and [team=section]."""
 
-    def __init__(self, team: Configuration, deployment: Configuration) -> None:
+    def __init__(self, team: str, deployment: Configuration) -> None:
         self._team = team
         self._deployment = deployment
 
     def get(self, section: str, key: str, **options: Any) -> Optional[str]:
         """The team's option, else everybody's."""
-        value = self._team.get(section, key, fallback=None)
+        value = os.environ.get(f"AIRFLOW__{self._team}___{section}__{key}".upper())
+        if value is None:
+            value = self._deployment.get(f"{self._team}={section}", key, fallback=None)
         return self._deployment.get(section, key, **options) if value is None else value
 
 

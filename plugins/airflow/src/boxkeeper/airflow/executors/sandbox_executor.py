@@ -120,7 +120,8 @@ class SandboxExecutor(BaseExecutor):
         """Airflow's configuration as this executor's team sees it."""
         from airflow.configuration import conf
 
-        return Layered(self.conf, conf) if getattr(self, "team_name", None) else conf
+        team = getattr(self, "team_name", None)
+        return Layered(team, conf) if team else conf
 
     @staticmethod
     def get_cli_commands() -> list[Any]:
