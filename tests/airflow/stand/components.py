@@ -23,7 +23,7 @@ class Components:
 
     `settings`: {"SECTION__KEY": value} for all processes, e.g. {"CORE__EXECUTOR": "LocalExecutor"}.
     `environment`: further variables. `dags`: ids of DAGs of tests/airflow/dags, each in
-    a file of its name."""
+    a file of its name. `database`: SQLAlchemy URL of an empty one; SQLite in the folder without."""
 
     def __init__(self, dags, settings=None, environment=None, database="", triggerer=False):
         self.venv = airflow_venv.folder()
@@ -97,6 +97,8 @@ class Components:
 
     def start(self):
         """Starts everything at once and waits until the API server answers and every DAG is known; returns self."""
+        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in self.environment:
+            self.run_python("from airflow.utils.db import initdb; initdb()")
         self.launch("api-server", "api-server")
         self.launch("dag-processor", "dag-processor")
         self.launch_scheduler()
