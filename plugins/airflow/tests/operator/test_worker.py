@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from conftest import FULL
 from workers import Worker
 
 from tests.harness.daemon import Daemon
@@ -39,7 +40,10 @@ def test_lines_are_shown_while_the_command_runs(own_daemon, tmp_path):
     assert sorted(lines) == ["early", "last", "late"] and end == 'VALUE "last"'
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+for_full = pytest.mark.skipif(not FULL, reason="some seconds: for BOXKEEPER_FULL")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=for_full)])
 def test_no_line_is_lost_or_doubled_when_the_daemon_restarts(own_daemon, tmp_path, how):
     gate = Gate(str(tmp_path))
     part = "for i in $(seq {} {}); do echo line $i; done"
@@ -96,6 +100,7 @@ def test_a_sandbox_whose_worker_never_comes_back_ends_with_its_lease(own_daemon,
     assert tasks(own_daemon)[0].reason == task_pb2.REASON_CLIENT_LOST
 
 
+@for_full
 def test_the_lease_is_renewed_while_the_worker_lives(own_daemon, tmp_path):
     with Worker(own_daemon, tmp_path, {"command": "sleep 3; echo done", "lease": 1}) as worker:
         assert worker.end() == (["done"], 'VALUE "done"')
@@ -113,6 +118,7 @@ def test_sigterm_cancels_the_sandbox_at_once(own_daemon, tmp_path):
     assert end.startswith("FAILED SandboxFailed it was cancelled (") and "airflow: the task was killed" in end
 
 
+@for_full
 def test_a_worker_killed_before_the_daemon_was_there_submits_nothing_twice(own_daemon, tmp_path):
     """Its answer is lost: the daemon dies with the submission in flight, the client repeats it to the next one."""
     own_daemon.kill()

@@ -48,7 +48,7 @@ class Worker:
 
     def wait_until_ready(self):
         """Waits until it is about to execute the operator."""
-        until(lambda: "READY" in self._printed(), "a worker")
+        until(lambda: any(line.startswith("READY ") for line in self._printed()), "a worker")
 
     def end(self):
         """Waits for its end; returns the lines of the sandbox, and the line that says how it ended."""
