@@ -9,11 +9,14 @@ from unittest import mock
 import pytest
 
 from airflow.triggers.base import BaseTrigger
-from boxkeeper.airflow.triggers import sandbox
+from boxkeeper.airflow.triggers import clients, sandbox
 from boxkeeper.airflow.triggers.sandbox import SandboxTrigger
 from boxkeeper.client import AsyncClient, Client, ConnectionSettings, keys, names, specs
 from tests.harness.daemon import Daemon
 from tests.harness.gate import Gate
+
+
+SHARED = clients._Shared
 
 
 @pytest.fixture
@@ -29,8 +32,8 @@ def client(own_daemon):
         yield made
 
 
-def submit(client, command, lease=60.0):
-    spec = specs.make_spec(keys.make_key("job"), shell=command, lease_ttl=lease, cancel_on_lapse=True)
+def submit(client, command, lease=60.0, number=1):
+    spec = specs.make_spec(keys.make_key("job", try_number=number), shell=command, lease_ttl=lease, cancel_on_lapse=True)
     return client.submit(spec).id
 
 
@@ -89,6 +92,22 @@ def test_it_waits_through_a_restart_of_the_daemon(own_daemon, client, tmp_path):
     assert names.succeeded(client.get_task(task_id))
 
 
+def test_many_triggers_share_a_connection_and_each_fires(client, tmp_path):
+    gate = Gate(str(tmp_path))
+    ids = [submit(client, f"{gate.wait}; exit 0", number=number) for number in range(1, 31)]
+    made = []
+
+    async def play():
+        triggers = [asyncio.create_task(first_event(make(task_id))) for task_id in ids]
+        await asyncio.get_running_loop().run_in_executor(None, lambda: client.wait(ids, until="RUNNING", timeout=60))
+        gate.open(30)
+        return await asyncio.gather(*triggers)
+
+    with mock.patch.object(clients, "_Shared", lambda one: made.append(one) or SHARED(one)):
+        events = asyncio.run(play())
+    assert [event["task_id"] for event in events] == ids and {event["status"] for event in events} == {"ended"} and len(made) == 1
+
+
 def test_a_task_that_is_not_known_is_an_event_and_no_exception(client):
     event = fire(make("a" * 26))
     assert event["status"] == "error" and "NotFound" in event["message"]
@@ -105,17 +124,17 @@ def cancelled(trigger, *message):
             raise
 
     async def play():
-        waits, wait, clients = asyncio.Event(), AsyncClient.wait, []
+        waits, wait, seen = asyncio.Event(), AsyncClient.wait, []
 
         def told(client, *arguments, **options):
-            clients.append(client)
+            seen.append(client)
             waits.set()
             return wait(client, *arguments, **options)
 
         with mock.patch.object(AsyncClient, "wait", told):
             running = asyncio.create_task(as_the_triggerer())
             await waits.wait()
-            await clients[0].get_capacity()  # when this is answered, the other call is in gRPC's hands
+            await seen[0].get_capacity()  # when this is answered, the other call is in gRPC's hands
             running.cancel(*message)
             with contextlib.suppress(asyncio.CancelledError):
                 await running

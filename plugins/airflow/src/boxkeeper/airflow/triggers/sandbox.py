@@ -9,6 +9,8 @@ from typing import Any, Optional
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from boxkeeper.airflow.triggers.clients import shared_client
+
 # What the triggerer of Airflow 3.3 and later says to a trigger whose task a user killed, before it calls on_kill.
 _USER_ACTION = "__airflow_user_action__"
 _CANCEL_SECONDS = 20.0  # the triggerer gives on_kill 30 s
@@ -69,9 +71,9 @@ class SandboxTrigger(BaseTrigger):
 
     async def _wait(self) -> tuple[str, str]:
         from boxkeeper.airflow.commands.lease import renew_interval
-        from boxkeeper.client import AsyncClient, BoxkeeperError, WaitTimeout
+        from boxkeeper.client import BoxkeeperError, WaitTimeout
 
-        async with AsyncClient(await self._connect()) as client:
+        async with shared_client(await self._connect()) as client:
             while True:
                 try:
                     await client.renew_lease([self.sandbox_task_id])
@@ -98,10 +100,10 @@ class SandboxTrigger(BaseTrigger):
         return self._settings
 
     async def _cancel(self, reason: str) -> None:
-        from boxkeeper.client import AsyncClient, BoxkeeperError
+        from boxkeeper.client import BoxkeeperError
 
         try:
-            async with AsyncClient(await self._connect()) as client:
+            async with shared_client(await self._connect()) as client:
                 await client.cancel_tasks(ids=[self.sandbox_task_id], reason=reason, timeout=_CANCEL_SECONDS)
             self.log.info("cancelled the sandbox of task %s", self.sandbox_task_id)
         except BoxkeeperError as error:
