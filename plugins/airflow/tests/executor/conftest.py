@@ -1,6 +1,7 @@
 """What the tests of SandboxExecutor share. They run in an environment with Airflow (docs/airflow.md says how), which this folder's
 own AIRFLOW_HOME keeps from any other installation."""
 
+import atexit
 import os
 import shutil
 import sys
@@ -11,7 +12,8 @@ _ROOT = os.path.realpath(os.path.join(_HERE, "..", "..", "..", ".."))
 for _path in (_ROOT, os.path.join(_ROOT, "plugins", "airflow", "src"), _HERE):
     if _path not in sys.path:
         sys.path.insert(0, _path)
-_HOME = tempfile.mkdtemp(prefix="bk-airflow-home-")
+_HOME = tempfile.mkdtemp(prefix="bk-airflow-home-", dir="/tmp")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)  # before Airflow registers anything, so after all of it
 os.environ.update({
     "AIRFLOW_HOME": _HOME,
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -34,11 +36,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "stand" in item.fixturenames and "everyday" not in item.keywords and not os.environ.get("BOXKEEPER_FULL"):
             item.add_marker(pytest.mark.skip(reason="for BOXKEEPER_FULL"))
-
-
-def pytest_unconfigure():
-    """The home goes with the run."""
-    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture
