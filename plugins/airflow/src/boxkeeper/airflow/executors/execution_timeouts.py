@@ -2,55 +2,78 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
+import time
+import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 log = logging.getLogger(__name__)
 
 _VERSIONS_MAX = 256  # DAG versions kept
+_FRESH = 1.0         # seconds that a version is not looked at again: as long as a batch is queued
+
+
+@dataclasses.dataclass
+class _Known:
+    hash: Any
+    timeouts: Mapping[str, float]
+    looked_at: float
 
 
 class ExecutionTimeouts:
-    """Looks them up in the scheduler's session: one query for each DAG version, none for a version seen before."""
+    """Looks them up in the scheduler's session: within a batch once for each DAG version, and then only its hash, as Airflow
+    may rewrite a version in place."""
 
-    def __init__(self) -> None:
-        self._by_version: OrderedDict[Any, Mapping[str, float]] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._by_version: OrderedDict[Any, _Known] = OrderedDict()
 
     def seconds(self, ti: Any, session: Any) -> Optional[float]:
         """Of the task instance of a workload; None: it has none, or it cannot be known."""
-        version = getattr(ti, "dag_version_id", None)
         try:
-            if version is None:
-                version = _version_of(ti, session)
-            if version is None:
-                return None
-            if version not in self._by_version:
-                self._by_version[version] = read_timeouts(_serialized(version, session))
-                while len(self._by_version) > _VERSIONS_MAX:
-                    self._by_version.popitem(last=False)
-            return self._by_version[version].get(ti.task_id)
+            with session.no_autoflush:
+                version = getattr(ti, "dag_version_id", None) or _version_of(ti, session)
+                return None if version is None else self._timeouts(version, session).get(ti.task_id)
         except Exception:  # a back-up limit is not worth a scheduler: the supervisor in the sandbox has the real one
             log.warning("boxkeeper: no execution_timeout for %s", ti.task_id, exc_info=True)
             return None
 
+    def _timeouts(self, version: Any, session: Any) -> Mapping[str, float]:
+        from airflow.models.serialized_dag import SerializedDagModel
+        from sqlalchemy import select
+
+        known, now = self._by_version.get(version), self._clock()
+        if known is not None and now - known.looked_at < _FRESH:
+            return known.timeouts
+        of_version = SerializedDagModel.dag_version_id == version
+        if known is None or session.scalar(select(SerializedDagModel.dag_hash).where(of_version)) != known.hash:
+            # Columns, not objects: those of the session may be older than the row.
+            columns = (SerializedDagModel.dag_hash, SerializedDagModel._data, SerializedDagModel._data_compressed)
+            row = session.execute(select(*columns).where(of_version)).first()
+            known = _Known(None, {}, now) if row is None else _Known(row[0], read_timeouts(_decode(row[1], row[2])), now)
+        known.looked_at = now
+        self._by_version[version] = known
+        self._by_version.move_to_end(version)
+        while len(self._by_version) > _VERSIONS_MAX:
+            self._by_version.popitem(last=False)
+        return known.timeouts
+
 
 def _version_of(ti: Any, session: Any) -> Any:
+    """In 3.0 the workload does not say it; ids are texts there."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
-    with session.no_autoflush:
-        return session.scalar(select(TaskInstance.dag_version_id).where(TaskInstance.id == str(ti.id)))
+    return session.scalar(select(TaskInstance.dag_version_id).where(TaskInstance.id == str(ti.id)))
 
 
-def _serialized(version: Any, session: Any) -> Mapping[str, Any]:
-    from airflow.models.serialized_dag import SerializedDagModel
-    from sqlalchemy import select
-
-    with session.no_autoflush:
-        model = session.scalar(select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version))
-    return (model.data or {}) if model is not None else {}
+def _decode(plain: Any, compressed: Optional[bytes]) -> Mapping[str, Any]:
+    data = json.loads(zlib.decompress(compressed)) if compressed else plain
+    return data if isinstance(data, Mapping) else {}
 
 
 def read_timeouts(data: Mapping[str, Any]) -> dict[str, float]:
