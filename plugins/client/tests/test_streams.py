@@ -1,12 +1,13 @@
 """Streams go on where they broke, give nothing twice, and can be closed from outside."""
 
+import asyncio
 import threading
 
 import grpc
 import pytest
 from fake_server import Refusal
 
-from boxkeeper.client import Client, ConnectionSettings, errors
+from boxkeeper.client import AsyncClient, Client, ConnectionSettings, errors
 from boxkeeper.v1 import executor_pb2
 
 AWAY = Refusal(grpc.StatusCode.UNAVAILABLE, "NOT_SERVING", "the daemon stops")
@@ -84,10 +85,6 @@ def test_close_ends_the_iteration_from_another_thread(fake):
 
 
 def test_closing_an_async_stream_ends_the_iteration(fake):
-    import asyncio
-
-    from boxkeeper.client import AsyncClient
-
     def forever(_):
         yield _events("1")
         fake.released.wait(20)
@@ -118,6 +115,36 @@ def test_closing_an_async_stream_ends_the_iteration(fake):
 
     fake.answers["WatchEvents"] = forever
     assert asyncio.run(go()) == ["1"]
+    fake.released.set()
+
+
+def test_a_call_whose_client_is_closed_fails(fake):
+    arrived = threading.Event()
+
+    def wait(_):
+        arrived.set()
+        fake.released.wait(20)
+        return executor_pb2.GetCapacityResponse()
+
+    async def go():
+        client = AsyncClient(ConnectionSettings(fake.address))
+        call = asyncio.ensure_future(client.get_capacity())
+        await asyncio.get_running_loop().run_in_executor(None, arrived.wait, 10)
+        await client.close()
+        await call
+
+    fake.answers["GetCapacity"] = wait
+    with pytest.raises(errors.RpcFailed) as caught:
+        asyncio.run(go())
+    assert caught.value.code == "CANCELLED"
+    arrived.clear()
+    with Client(ConnectionSettings(fake.address)) as client:
+        closer = threading.Thread(target=lambda: arrived.wait(10) and client.close())
+        closer.start()
+        with pytest.raises(errors.RpcFailed) as caught:
+            client.get_capacity()
+        closer.join()
+    assert caught.value.code == "CANCELLED"
     fake.released.set()
 
 

@@ -156,6 +156,10 @@ class AsyncClient:
                 return await self.stub(method)(make_request(), timeout=timeout(), metadata=_channel.metadata(self.settings))
             except grpc.RpcError as error:
                 failure = _status.from_rpc_error(error, method, self.settings.address)
+            except asyncio.CancelledError:
+                if self._closed and not _is_being_cancelled():
+                    raise errors.RpcFailed("the client was closed", code="CANCELLED", method=method) from None
+                raise
             await self.pause(wait_after(failure), failure)
 
     async def pause(self, seconds: Optional[float], failure: errors.RpcFailed) -> None:
@@ -231,7 +235,6 @@ class AsyncStream(Generic[T], AsyncIterator[T]):
 
 
 def _is_being_cancelled() -> bool:
-    """Whether somebody cancels the current task; Python before 3.11 cannot tell."""
-    task = asyncio.current_task()
-    cancelling = getattr(task, "cancelling", None)
+    """Whether somebody cancels the current task, and not only our call. Python before 3.11 cannot tell: no."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
     return bool(cancelling and cancelling())
