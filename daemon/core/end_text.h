@@ -8,8 +8,8 @@
 
 namespace boxkeeper::daemon {
 
-// For the task's own log, e.g. "FAILED/OOM: its memory limit killed it (killed by signal 9)". A pure
-// function of what is journalled with the end. Empty: the task succeeded.
+// For the task's own log, e.g. "FAILED/OOM: its memory limit killed it (killed by signal 9)". A
+// pure function of what is journalled with the end. Empty: the task succeeded.
 std::string DescribeEnd(const store::v1::TaskStatus& status);
 
 // OOM for REASON_OOM.
