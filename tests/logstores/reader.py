@@ -34,9 +34,15 @@ class Reader:
         self._process.wait()
         self._errors.close()
 
-    def ask(self, question):
-        """The answer to it."""
-        print(json.dumps(question), file=self._process.stdin, flush=True)
+    def ask(self, question, live=None):
+        """The answer to it. `live()` is what the reader hears when it asks the executor for the rest of a log."""
+        answer = self._send(question)
+        while live and answer == {"get_task_log": None}:
+            answer = self._send(live())
+        return answer
+
+    def _send(self, message):
+        print(json.dumps(message), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
             with open(self._errors.name, encoding="utf-8") as errors:

@@ -34,8 +34,8 @@ def test_airflow_shows_what_is_recorded(server):
         assert airflow_golden.record(server, reader) == airflow_golden.recorded()
 
 
-def _daemon(server, prefix):
-    logs = {"url": f"s3://{server.bucket}/{prefix}", "s3": {"endpoint": server.endpoint, "path_style": True}}
+def _daemon(server, prefix, **more):
+    logs = {"url": f"s3://{server.bucket}/{prefix}", "s3": {"endpoint": server.endpoint, "path_style": True}, **more}
     return Daemon({"logs": logs}, environment=server.environment())
 
 
@@ -80,6 +80,39 @@ def test_airflow_shows_a_growing_log_in_order(server, separate):
                     client = daemon.client
             client.wait(task_id, LOG_COMPLETE)
         assert shown(running=False) == expected
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_airflow_shows_lines_that_are_not_stored_yet(server, separate):
+    """Stored pieces and the executor's answer, as the api-server puts them together, while the store lags."""
+    base = f"live-{separate}"
+    with _daemon(server, base, flush_interval="500ms", flush_interval_max="2s") as daemon, Reader(server, "airflow_reader.py") as reader:
+        client, gate = daemon.start().client, Gate(daemon.folder)
+        shell = "; ".join(f"n={n}; {gate.wait}; {text}" for n in range(12) for text, _ in _PARTS) + f"; {gate.wait}; exit 3"
+        task_id = client.submit(spec(shell=shell, override={"log": {"layout": "airflow", "path": _PATH}}))
+        rests = []
+
+        def rest():
+            rests.append(client.log(task_id, unstored=True).decode())
+            return rests[-1]
+
+        def shown():
+            question = {"base": f"s3://{server.bucket}/{base}", "path": _PATH, "running": True, "separate": separate, "live": True}
+            events = [event for event, _, _ in reader.ask(question, rest)]
+            assert all(events.count(event) <= expected.count(event) for event in events), f"doubled: {events}, {rests[-1]}"
+            return events
+
+        expected = []
+        for number in range(12):
+            for _, events in _PARTS:
+                expected += events(number)
+                gate.open()
+                until(lambda: shown() == expected, f"{expected[-1]} shown live")
+        assert any(rests) and not all(rests), "some were stored, some not"
+        gate.open()
+        client.wait(task_id, LOG_COMPLETE)
+        expected.append("FAILED/EXIT_CODE: exited with code 3")
+        assert shown() == expected and not rests[-1]
 
 
 def test_metaflow_tails_a_growing_log(server):
