@@ -45,6 +45,10 @@ class Stage:
         """The texts of the log of a try, as the user interface has it."""
         return [one["event"] for one in self.rest.log(dag_id, run, "job", try_number)]
 
+    def wait_for_trigger(self, run):
+        """Until the triggerer has begun: what it never ran it cannot cancel, and the next try would take it over."""
+        until(lambda: any("trigger" in event and event.endswith("starting") for event in self.events("defers", run)), "the trigger runs", 60)
+
     def shown(self, dag_id, run, try_number=1):
         """The command's lines in that log."""
         return [event for event in self.events(dag_id, run, try_number) if event in ("before", "after")]
@@ -68,6 +72,7 @@ def workers(stage, ti_id):
 def test_the_next_try_goes_on_when_the_worker_was_killed(stage):
     run, place, gate = stage.begin("follows", "killed")
     instance = stage.rest.wait_for_state("follows", run, "job", "running")
+    until(lambda: stage.shown("follows", run) == ["before"], "the line in the log while the command runs")
     pids = until(lambda: workers(stage, instance["id"]), "the worker of the task")
     assert len(pids) >= 2, pids
     for pid in pids:
@@ -122,9 +127,20 @@ def test_a_deferred_task_goes_on_when_the_triggerer_was_killed(stage):
 def test_marking_a_deferred_task_ends_its_sandbox(stage):
     run, place, gate = stage.begin("defers", "deferred-marked")
     stage.rest.wait_for_state("defers", run, "job", "deferred")
-    # The triggerer must have begun with it: what it never ran it cannot cancel.
-    until(lambda: any("trigger" in event and event.endswith("starting") for event in stage.events("defers", run)), "the trigger runs", 60)
+    stage.wait_for_trigger(run)
     stage.rest.set_state("defers", run, "job", "failed")
     (task,) = stage.tasks("defers", run)
     (task,) = stage.daemon.client.wait_all([task.id])
     assert end(task)[0] == "CANCELLED" and "the deferred task was killed" in task.message
+
+
+def test_clearing_a_deferred_task_ends_its_sandbox_and_runs_it_again(stage):
+    run, place, gate = stage.begin("defers", "deferred-cleared")
+    stage.rest.wait_for_state("defers", run, "job", "deferred")
+    stage.wait_for_trigger(run)
+    stage.rest.clear("defers", run, "job")
+    until(lambda: len(lines(place, "runs")) == 2, "the second run", 120)
+    first, second = stage.tasks("defers", run)
+    assert state_name(first.state) == "CANCELLED" and state_name(second.state) == "RUNNING"
+    gate.open()
+    assert stage.rest.wait_for_run("defers", run)["job"][0] == "success"

@@ -113,6 +113,12 @@ def test_long_lines_and_bytes_that_are_no_text(execute, shown):
     assert [len(line) for line in shown] == [16384, 16384, 7232, 1] and value == "\ufffd"
 
 
+def test_the_same_try_in_another_life_takes_the_key_over(execute, daemon):
+    """dag.test() runs a DAG anew under the same run id: the key is the same, the task instance is not."""
+    assert execute(SandboxOperator(task_id="t", command="echo one"), ti_id="first")[0] == "one"
+    assert execute(SandboxOperator(task_id="t", command="echo two"), ti_id="second")[0] == "two"
+
+
 def decorated(function, *args, **kwargs):
     """The operator of one call of a @task.sandbox function."""
     options = kwargs.pop("options", {})

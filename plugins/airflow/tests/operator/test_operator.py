@@ -123,6 +123,7 @@ def test_a_local_file_that_is_not_there_fails_for_good(client):
     ({"command": "a", "image": "x", "sandbox_override": {"image": "y"}}, "given twice.*: image"),
     ({"command": "a", "secrets": {"K": {"vault": "x"}}}, r"secrets\['K'\]: a secret is"),
     ({"command": "a", "secrets": {"K": {"connection": "x", "field": "pasword"}}}, "field 'pasword' of a connection"),
+    ({"command": "a", "secrets": ["K"]}, "secrets: a map is needed"),
     ({"command": "a", "files": {"f": {"contents": "x"}}}, r"files\['f'\]"),
 ])
 def test_what_cannot_work_is_said_when_the_dag_is_parsed(arguments, says):
@@ -139,6 +140,13 @@ def test_a_refused_sandbox_fails_for_good_with_every_mistake(client):
         run(SandboxOperator(task_id="job", command="true"))
     assert "sandbox_override.imag: unknown key, did you mean 'image'?" in str(failure.value)
     assert "sandbox_override.cpu: must be above 0" in str(failure.value)
+
+
+def test_an_environment_has_values(client):
+    with pytest.raises(AirflowFailException, match="env: no value for B"):
+        run(SandboxOperator(task_id="job", command=["echo", 5], env={"A": 1, "B": None}))
+    run(SandboxOperator(task_id="job", command=["echo", 5], env={"A": 1}))
+    assert list(client.specs[0].command.argv.args) == ["echo", "5"]
 
 
 def test_a_full_queue_is_waited_for(client):

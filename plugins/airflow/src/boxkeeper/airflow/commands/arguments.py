@@ -29,10 +29,12 @@ def check_arguments(operator: Any) -> None:
         raise ValueError("outputs_dir: there are no outputs to write there")
     if isinstance(operator.outputs, str):
         raise ValueError("outputs: a list of paths, not one text")
-    for name, source in (operator.secrets or {}).items():
-        check_source(f"secrets[{name!r}]", source)
-    for path, source in (operator.secret_files or {}).items():
-        check_source(f"secret_files[{path!r}]", source)
+    for argument in ("secrets", "secret_files"):
+        sources = getattr(operator, argument) or {}
+        if not isinstance(sources, Mapping):
+            raise ValueError(f"{argument}: a map is needed; what comes from another task by XCom is no secret")
+        for name, source in sources.items():
+            check_source(f"{argument}[{name!r}]", source)
     if isinstance(operator.files, Mapping):
         for path, source in operator.files.items():
             check_file(path, source)
@@ -49,6 +51,9 @@ def merge_override(operator: Any) -> dict[str, Any]:
         _check_twice(operator, override)
     except ValueError as error:
         raise AirflowFailException(str(error)) from None
+    missing = sorted(name for name, value in (operator.env or {}).items() if value is None)
+    if missing:
+        raise AirflowFailException(f"env: no value for {', '.join(missing)}")
     merged = dict(override)
     for name in SPEC_ARGUMENTS:
         value = getattr(operator, name)

@@ -59,7 +59,8 @@ def build(client: Client, execution: Execution, options: CommandOptions, resolve
     secrets = {name: _secret(name, source, resolver) for name, source in options.secrets.items()}
     spec = specs.make_spec(execution.key(), argv=options.argv, shell=options.shell, script=options.script, lang=options.lang,
                            override=options.override, files=files, secrets=secrets, lease_ttl=options.lease, cancel_on_lapse=True,
-                           submission_id=execution.submission_id)
+                           submission_id=execution.submission_id,
+                           on_live_key="AFTER")  # what runs under this key was stopped before, and may not be gone yet
     spec.labels.update(_labels(execution))
     spec.labels[DIGEST_LABEL] = digest(spec)
     return spec

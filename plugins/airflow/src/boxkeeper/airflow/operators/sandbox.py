@@ -232,7 +232,7 @@ class SandboxOperator(BaseOperator):
     def _options(self, context: Context, execution: Execution) -> CommandOptions:
         """Called when the templates are filled in."""
         return CommandOptions(
-            argv=None if self.command is None or isinstance(self.command, str) else list(self.command),
+            argv=None if self.command is None or isinstance(self.command, str) else [str(part) for part in self.command],
             shell=self.command if isinstance(self.command, str) else None,
             script=self.script,
             lang=self.script_lang if self.script is not None else "",
