@@ -262,8 +262,12 @@ def test_without_a_scheduler_job_each_process_has_an_owner_of_its_own(executor):
     assert executor._owner_of("airflow", None) != executor._owner_of("airflow", None)
 
 
-def test_a_debug_dump_shows_the_courier(executor):
-    lines = []
+def test_a_debug_dump_shows_keys_and_the_courier_but_no_token(executor):
+    item, lines = make_workload("queued_one"), []
+    executor.queue_workload(item, session=None)
     executor.log.info = lambda text, *values: lines.append(text % values)
     executor.debug_dump()
-    assert any("noted" in line for line in lines)
+    text = "\n".join(lines)
+    assert "noted" in text and "queued_one" in text and item.token not in text
+    submission = handed_over(executor, item)
+    assert item.token not in repr((submission, executor._live, executor._facts))

@@ -37,10 +37,10 @@ _HOPELESS = ("INVALID_ARGUMENT", "OUT_OF_RANGE")  # no repeat mends these
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """One task to hand over. `spec` has the same submission_id."""
+    """One task to hand over. `spec` has the same submission_id; its repr would show secrets."""
 
     submission_id: str
-    spec: task_pb2.TaskSpec
+    spec: task_pb2.TaskSpec = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

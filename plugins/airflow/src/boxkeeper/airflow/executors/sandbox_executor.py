@@ -53,7 +53,7 @@ class _Live:
 
     key: Any
     submission_id: str
-    workload: Any = None  # until the daemon has taken it
+    workload: Any = dataclasses.field(default=None, repr=False)  # until the daemon has taken it; has the token
     task_id: str = ""
 
 
@@ -61,7 +61,7 @@ class _Live:
 class _Queued:
     """What queue_workload learned of a workload."""
 
-    workload: Any
+    workload: Any = dataclasses.field(repr=False)
     submission_id: str
     execution_timeout: Optional[float]
 
@@ -140,10 +140,12 @@ class SandboxExecutor(BaseExecutor):
         self.end()
 
     def debug_dump(self) -> None:
-        """What the base tells, and the courier's state."""
-        super().debug_dump()  # type: ignore[no-untyped-call]
-        self.log.info("executor.sandbox: live=%d adopting=%d limit=%d courier: %s", len(self._live), len(self._adopting),
-                      self._limit(), self._courier.describe() if self._courier else "not started")
+        """Keys and the courier's state. Not what the base tells: before 3.2 that has the tokens of what is queued."""
+        queued = [*self.queued_tasks, *getattr(self, "queued_callbacks", ())]
+        for name, keys in (("queued", queued), ("running", self.running), ("event_buffer", self.event_buffer), ("adopting", self._adopting)):
+            self.log.info("executor.%s (%d)\n\t%s", name, len(keys), "\n\t".join(map(repr, keys)))
+        self.log.info("executor.sandbox: live=%d limit=%d courier: %s", len(self._live), self._limit(),
+                      self._courier.describe() if self._courier else "not started")
 
     # ---- work in ----
 

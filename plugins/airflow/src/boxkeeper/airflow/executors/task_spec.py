@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from boxkeeper.airflow.executors.config import Options
 
@@ -33,14 +34,15 @@ class BadOverride(ValueError):
     """executor_config cannot be honoured: one line for each mistake."""
 
 
-class Job(NamedTuple):
-    """What is to be run, whatever kind of workload it came from."""
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is to be run, whatever kind of workload it came from. Its repr shows no secret."""
 
     key: task_pb2.TaskKey
     submission_id: str
-    payload: bytes                # the workload's JSON: secret
+    payload: bytes = dataclasses.field(repr=False)  # the workload's JSON: secret
     command: Sequence[str]        # behind the interpreter
-    token: str                    # of the execution API: secret; may be empty
+    token: str = dataclasses.field(repr=False)      # of the execution API: secret; may be empty
     log_path: str
     priority: int
     executor_config: Any
