@@ -9,7 +9,7 @@ import sys
 import pytest
 from executor_stand import address, gone, instance, make_workload
 from tests.harness.daemon import Daemon
-from tests.harness.stubs import ROOT
+from tests.harness.stubs import ROOT, executor_pb2
 from tests.harness.waiting import SLOWNESS, until
 
 _BEAT_MAX = 1.0 * SLOWNESS  # seconds
@@ -101,6 +101,20 @@ def test_end_leaves_quickly_and_tasks_run_on(stand, daemon):
     executor.end()
     assert gone(relay) and not gone(pid)
     stand.go("wait_it")
+
+
+def test_end_acknowledges_what_was_told(stand, daemon):
+    executor = stand.executor(address(daemon))
+    item = make_workload("ok")
+    stand.queue(executor, item)
+    stand.end_of(executor, item)
+    (task,) = daemon.client.list()
+    daemon.client.wait(task.id, executor_pb2.WaitTaskRequest.LOG_COMPLETE)
+    stand.beat_until(executor, lambda: not executor._courier._news and not executor._cursor, "all is told")
+    last = list(daemon.client.events("", cursor=""))[-1].cursor
+    executor._cursor = last  # as if the last event had come with the last turn
+    executor.end()
+    assert not list(daemon.client.events(task.owner))
 
 
 def test_a_forked_child_does_not_keep_the_relay(stand, daemon):

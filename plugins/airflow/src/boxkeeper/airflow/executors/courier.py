@@ -113,6 +113,7 @@ class Courier:
         for end in (self._wake_out, self._wake_in):
             end.setblocking(False)
         self._stopping = False
+        self._stop_by = 0.0
         self._thread = threading.Thread(target=self._run, name="boxkeeper-courier", daemon=True)
         # What follows belongs to the thread.
         self._link = RelayLink({"settings": dict(settings), "owner": owner}, self._on_frame, spawn)
@@ -133,7 +134,9 @@ class Courier:
         self._thread.start()
 
     def stop(self, timeout: float = 3.0) -> None:
-        """Ends thread and relay within about `timeout` seconds; tasks run on."""
+        """Ends thread and relay within about `timeout` seconds, after a last acknowledgement if the daemon answers; tasks run
+        on. What was not handed over is dropped: whoever adopts is told that nobody knows it."""
+        self._stop_by = time.monotonic() + timeout / 2
         self._stopping = True
         self._wake()
         if self._thread.is_alive():
@@ -199,7 +202,7 @@ class Courier:
     # From here on: the thread.
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping or (self._inbox or self._ack) and self.reachable and time.monotonic() < self._stop_by:
             try:
                 self._turn()
             except Exception:
@@ -215,12 +218,20 @@ class Courier:
         if self._link.up:
             self._ask(now)
         dues = self._link.due() + [due for kind, due in self._not_before.items() if due > now and not self._link.busy(kind)]
+        if self._stopping:
+            dues.append(self._stop_by)
         self._link.poll(self._wake_out, max(0.0, min(dues, default=now + 60) - now), read=len(self._news) < _NEWS_MAX)
 
     def _ask(self, now: float) -> None:
         """Starts what may start: one call of each kind at a time. Cancels go before submits, see cancel()."""
         from boxkeeper.v1 import executor_pb2 as pb
 
+        if self._ack and self._may(Kind.ACK, now):
+            cursor = self._ack
+            self._call(Kind.ACK, pb.AckEventsRequest(owner=self.owner, cursor=cursor), lambda _: self._acked(cursor),
+                       lambda _: self._acked(cursor))
+        if self._stopping:
+            return
         if self._cancels and self._may(Kind.CANCEL, now):
             self._call(Kind.CANCEL, self._cancels[0], self._cancelled, self._cancelled)
         if self._adoptions and self._may(Kind.ADOPT, now):
@@ -231,10 +242,6 @@ class Courier:
             self._under_way = self._next_batch()
             self._call(Kind.SUBMIT, pb.SubmitTasksRequest(tasks=[item.spec for item in self._under_way.values()]),
                        self._submitted, self._refused)
-        if self._ack and self._may(Kind.ACK, now):
-            cursor = self._ack
-            self._call(Kind.ACK, pb.AckEventsRequest(owner=self.owner, cursor=cursor), lambda _: self._acked(cursor),
-                       lambda _: self._acked(cursor))
         if self._retired and self._may(Kind.RETIRE, now):
             self._call(Kind.RETIRE, pb.AckEventsRequest(owner=self._retired.popleft()), _nothing, _nothing)
         if self._may(Kind.CAPACITY, now):

@@ -133,6 +133,8 @@ class SandboxExecutor(BaseExecutor):
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
         if self._courier is not None:
+            if self._cursor:
+                self._courier.ack(self._cursor)
             self._courier.stop()
 
     def terminate(self) -> None:
