@@ -132,10 +132,14 @@ class SandboxExecutor(BaseExecutor):
 
     def end(self) -> None:
         """Stops the courier. Tasks run on; the next scheduler adopts them."""
-        if self._courier is not None:
+        if self._courier is None:
+            return
+        try:
             if self._cursor:
                 self._courier.ack(self._cursor)
-            self._courier.stop()
+        except Exception:
+            self.log.exception("boxkeeper: the last acknowledgement")
+        self._courier.stop()
 
     def terminate(self) -> None:
         """As end()."""
