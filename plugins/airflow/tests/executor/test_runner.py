@@ -3,9 +3,12 @@
 import json
 import sys
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from airflow.executors import workloads
+from airflow.executors.base_executor import BaseExecutor
 from executor_stand import address, make_workload
 from tests.harness.client import end
 from tests.harness.stubs import executor_pb2
@@ -27,6 +30,12 @@ class _Api(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+def make_callback(path):
+    return workloads.ExecuteCallback.model_validate({
+        "token": "", "dag_rel_path": "dag.py", "bundle_info": {"name": "dags-folder"}, "log_path": f"executor_callbacks/dag/run/{path}",
+        "callback": {"id": str(uuid.uuid4()), "fetch_method": "import_path", "data": {"path": path, "kwargs": {}}}})
 
 
 @pytest.fixture
@@ -55,3 +64,16 @@ def test_airflows_runner_reads_the_workload_and_asks_the_api_with_its_token(stan
     daemon.client.wait(task.id, executor_pb2.WaitTaskRequest.LOG_COMPLETE)
     text = until(lambda: daemon.client.log(task.id), "its output").decode()
     assert "Executing workload" in text and item.token not in text
+
+
+@pytest.mark.skipif(not hasattr(workloads, "ExecuteCallback") or hasattr(BaseExecutor, "run_workload"),
+                    reason="no callbacks for executors, or Airflow's own runner takes them: then tests/airflow tries it")
+def test_a_callback_is_called_as_local_executor_would(stand, daemon):
+    executor = stand.executor(address(daemon), python=sys.executable, env="{}", airflow_home=stand.folder)
+    good, bad = make_callback("os.getcwd"), make_callback("no_such_module.function")
+    stand.queue(executor, good, bad)
+    stand.beat_until(executor, lambda: len(stand.ends()) == 2, "two ends", 90)
+    ends = {key: (state, info) for key, state, info in stand.ends()}
+    assert ends[good.callback.id] == ("success", None)
+    state, info = ends[bad.callback.id]
+    assert state == "failed" and "exit code 1" in info
