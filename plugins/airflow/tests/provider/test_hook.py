@@ -76,6 +76,15 @@ def test_the_test_button_says_why_not(monkeypatch):
     assert not worked and "true or false" in message
 
 
+def test_the_test_button_of_a_worker(daemon):
+    """Airflow 3.3 runs it there, without the database."""
+    sdk = pytest.importorskip("airflow.sdk")
+    if not hasattr(sdk.Connection, "test_connection"):
+        pytest.skip("this Airflow tests connections in the API server")
+    worked, message = sdk.Connection(conn_id="unsaved", conn_type="boxkeeper", host=daemon.socket).test_connection()
+    assert worked and message.endswith(": ready")
+
+
 def test_clients_of_a_connection(daemon, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MINE", json.dumps({"conn_type": "boxkeeper", "host": daemon.socket, "password": "hunter22"}))
     hook = SandboxHook(boxkeeper_conn_id="mine")
