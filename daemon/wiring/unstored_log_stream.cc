@@ -87,6 +87,10 @@ awaitable<absl::StatusOr<logs::LogChunk>> UnstoredLogStream::Read() {
     if (!absl::IsDataLoss(chunk.status()) && !absl::IsAborted(chunk.status())) co_return chunk;
     // It was stored meanwhile, and its spool freed or removed?
     absl::Status behind = co_await Begin();
+    if (absl::IsDataLoss(behind) && absl::IsAborted(chunk.status())) {
+      // The limit took it in this moment; who asks again is given what is before the hole.
+      co_return absl::UnavailableError("output was dropped while it was read");
+    }
     CO_RETURN_IF_ERROR(behind);
   }
 }

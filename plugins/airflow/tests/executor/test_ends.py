@@ -43,6 +43,17 @@ def test_a_batch_of_mapped_tasks_runs_each_once(stand, daemon):
     assert sorted(int(run[1]) for run in stand.runs()) == list(range(20))
 
 
+@pytest.mark.everyday
+def test_tasks_of_one_working_directory_run_their_own_workloads(stand, daemon):
+    executor = stand.executor(address(daemon))
+    items = [make_workload("ok", map_index=index, config={"sandbox_override": {"workdir": stand.folder}}) for index in range(20)]
+    stand.queue(executor, *items)
+    stand.beat_until(executor, lambda: len(stand.ends()) == 20, "20 ends", 60)
+    assert {state for _, state, _ in stand.ends()} == {"success"}
+    assert sorted(int(run[1]) for run in stand.runs()) == list(range(20))
+    assert not [name for name in os.listdir(stand.folder) if "workload" in name]
+
+
 def test_an_override_that_cannot_be_fails_with_every_mistake_and_runs_nothing(stand, daemon):
     executor = stand.executor(address(daemon))
     wrong = make_workload("ok", config={"sandbox_override": {"imgae": "x", "memory_mb": "much", "start_deadline": "now"}, "more": 1})
@@ -116,6 +127,6 @@ def test_nothing_secret_is_where_others_can_see_it(stand, daemon):
     secret = item.token
     for text in (arguments, relay, daemon.log_text(), str(task), repr(executor._options), executor._courier.describe()):
         assert secret not in text and item.model_dump_json() not in text
-    assert "airflow-workload.json" in arguments and os.path.exists(daemon.socket)
+    assert "airflow-workload-" in arguments and os.path.exists(daemon.socket)
     stand.go("wait_secret")
     assert stand.end_of(executor, item)[0] == "success"

@@ -10,9 +10,9 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
 from boxkeeper.airflow.executors.keys import Namespace
-from boxkeeper.airflow.executors.task_spec import WORKLOAD_FILE, Job
+from boxkeeper.airflow.executors.task_spec import Job
 
-_RUN = ("-m", "airflow.sdk.execution_time.execute_workload", "--json-path", WORKLOAD_FILE)
+_RUN = ("-m", "airflow.sdk.execution_time.execute_workload", "--json-path")
 # Airflow 3.2 queues callbacks to executors, but its execute_workload takes only tasks: this does what its LocalExecutor does.
 _RUN_CALLBACK = ("-c", """
 import sys, pydantic, structlog
@@ -22,7 +22,7 @@ with open(sys.argv[1]) as file:
     workload = pydantic.TypeAdapter(workloads.ExecuteCallback).validate_json(file.read())
 done, error = execute_callback_workload(workload.callback, structlog.get_logger())
 sys.exit(0 if done else str(error))
-""", WORKLOAD_FILE)
+""",)
 
 
 def key_of(workload: Any) -> Any:

@@ -15,7 +15,8 @@ from boxkeeper.airflow.executors.config import Options
 if TYPE_CHECKING:
     from boxkeeper.v1 import task_pb2
 
-WORKLOAD_FILE = "airflow-workload.json"  # relative to the working directory, like the command that reads it
+# Relative to the working directory, like the command that reads it. `workdir` may be one that other tasks have too.
+_WORKLOAD_FILE = "airflow-workload-{submission_id}.json"
 OVERRIDE_KEY = "sandbox_override"
 TOKEN_VARIABLE = "AIRFLOW_WORKLOAD_TOKEN"
 _PRIORITY_MAX = 1_000_000
@@ -41,7 +42,7 @@ class Job:
     key: task_pb2.TaskKey
     submission_id: str
     payload: bytes = dataclasses.field(repr=False)  # the workload's JSON: secret
-    command: Sequence[str]        # behind the interpreter
+    command: Sequence[str]        # behind the interpreter; the workload's file comes last
     token: str = dataclasses.field(repr=False)      # of the execution API: secret; may be empty
     log_path: str
     priority: int
@@ -70,8 +71,9 @@ def make_task_spec(job: Job, options: Options, owner: str) -> task_pb2.TaskSpec:
         submission_id=job.submission_id, key=job.key, owner=owner,
         on_live_key=task_pb2.ON_LIVE_KEY_REPLACE if job.replace else task_pb2.ON_LIVE_KEY_AFTER,
         labels={name: text[:_LABEL_MAX] for name, text in job.labels.items()})
-    spec.command.argv.args.extend([options.python, *job.command])
-    spec.files.add(path=WORKLOAD_FILE, content=job.payload, secret=True)
+    workload_file = _WORKLOAD_FILE.format(submission_id=job.submission_id)
+    spec.command.argv.args.extend([options.python, *job.command, workload_file])
+    spec.files.add(path=workload_file, content=job.payload, secret=True)
     spec.sandbox_override.update(override)
     if job.hide_token and job.token:
         # A secret of the task, so the daemon overwrites it in its output; the task can read it in the workload file anyway.
