@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/core/proc.h"
+#include "base/testing/at_length.h"
 #include "launcher/records.h"
 #include "launcher/testing/harness.h"
 
@@ -188,7 +189,8 @@ TEST_F(LifeTest, RandomKillsOfTheLauncherLoseNothingAndRepeatNothing) {
     specs.push_back(harness_.Shell(id, "echo ran >> ../../../ran." + id + "; echo out; sleep 0.0" +
                                            std::to_string(i % 9) + "; exit " + std::to_string(i)));
   }
-  for (int round = 0; round < 12; ++round) {
+  const int rounds = base::AtLength(12, 5);
+  for (int round = 0; round < rounds; ++round) {
     TestClient client(harness_.state_dir());
     for (int i = 0; i < kTasks; ++i) {
       const std::string id = "t" + std::to_string(i);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hex.h"
 #include "base/sha256.h"
+#include "base/testing/at_length.h"
 #include "logs/log_path.h"
 #include "logs/testing/airflow_reader.h"
 #include "logs/testing/shipping_world.h"
@@ -177,6 +178,9 @@ std::string NameOf(const testing::TestParamInfo<CrashCase>& info) {
   return name + (info.param.lose_power ? "WithPowerLoss" : "");
 }
 
+// Between the steps at which the daemon dies.
+int Stride() { return base::AtLength(1, 3); }
+
 class LogShipperCrashTest : public testing::TestWithParam<CrashCase> {};
 
 class PlainCrashTest : public LogShipperCrashTest {};
@@ -185,7 +189,7 @@ TEST_P(PlainCrashTest, BytesAreEqualWhereverTheDaemonDies) {
   const auto [layout, store, lose_power] = GetParam();
   const Script script{.layout = layout, .phases = ChattyTask(), .lose_power = lose_power};
   int die_at = 0;
-  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+  for (bool died = true; died && !HasFatalFailure(); die_at += Stride()) {
     ShippingWorld world(store);
     world.note = std::make_shared<EndNote>(EndNote{.reason = "OOM", .text = "only for airflow"});
     died = Play(world, script, die_at);
@@ -217,7 +221,7 @@ TEST_P(PlainCrashTest, SecretsAreNeverStoredWhereverTheDaemonDies) {
       .lose_power = lose_power,
       .redactor = std::make_shared<const Redactor>(std::vector<std::string>{secret})};
   int die_at = 0;
-  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+  for (bool died = true; died && !HasFatalFailure(); die_at += Stride()) {
     ShippingWorld world(store);
     died = Play(world, script, die_at);
     ASSERT_EQ(world.StoredStream(Stream::kStdout), expected) << die_at;
@@ -234,7 +238,7 @@ TEST_P(AirflowCrashTest, EachLineIsShownOnceWhereverTheDaemonDies) {
   const auto [layout, store, lose_power] = GetParam();
   const Script script{.layout = layout, .phases = ChattyTask(), .lose_power = lose_power};
   int die_at = 0;
-  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+  for (bool died = true; died && !HasFatalFailure(); die_at += Stride()) {
     ShippingWorld world(store);
     died = Play(world, script, die_at);
     ExpectAirflowComplete(world);
@@ -255,7 +259,7 @@ TEST_P(AirflowCrashTest, WhyItEndedIsSaidOnceWhereverTheDaemonDies) {
         .lose_power = lose_power,
         .redactor = std::make_shared<const Redactor>(std::vector<std::string>{"hunter22"})};
     int die_at = 0;
-    for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+    for (bool died = true; died && !HasFatalFailure(); die_at += Stride()) {
       ShippingWorld world(store);
       world.note = std::make_shared<EndNote>(
           EndNote{.time_ms = kStart + 20'000, .reason = "OOM", .text = "FAILED/OOM: hunter22"});
@@ -288,7 +292,7 @@ TEST_P(PlainCrashTest, ADroppedMiddleIsMarkedOnceWhereverTheDaemonDies) {
                                "\n[boxkeeper: dropped 260 bytes]\n" + std::string(20, 'b') +
                                std::string(50, 'c');
   int die_at = 0;
-  for (bool died = true; died && !HasFatalFailure(); ++die_at) {
+  for (bool died = true; died && !HasFatalFailure(); die_at += Stride()) {
     ShippingWorld world(store);
     died = Play(world, script, die_at);
     ASSERT_EQ(world.StoredStream(Stream::kStdout), expected) << die_at;

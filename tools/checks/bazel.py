@@ -44,8 +44,11 @@ def test(name, targets, config, env=None):
     result = step.Result(name)
     if not targets:
         return result
-    command = ["bazel", "test", *_flags(config), "--noshow_progress", "--keep_going", "--test_summary=terse",
-               f"--local_test_jobs={step.cores()}"]
+    # Built first, with one job per processor. Then more at once than there are processors: the slow tests mostly wait.
+    build(targets, config)
+    jobs = 2 * step.cores()
+    command = ["bazel", "test", *_flags(config), "--noshow_progress", "--keep_going", "--test_summary=terse", f"--jobs={jobs}",
+               f"--local_test_jobs={jobs}"]
     command += [f"--test_env={key}={value}" for key, value in (env or {}).items()]
     code, output = step.run(command + targets)
     broken = {line.split()[0] for line in output.splitlines()

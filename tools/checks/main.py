@@ -36,7 +36,7 @@ def _whole(full):
     # Only what runs optimised: unit tests are compiled once, under the sanitizers.
     yield lambda: bazel.build(_BINARIES + [_BENCH, _PROBE, _FAULTS, _LOG_STORES, _FAKECLOUD, _SIM] + long_tests, "opt")
     yield from _lint_steps(lambda: bazel.output_folder("opt"), step.tracked_files(), None if full else _TIDY_SECONDS)
-    yield lambda: bazel.test("unit tests (asan)", unit, "asan")
+    yield lambda: bazel.test("unit tests (asan)", unit, "asan", e2e_env)
     # At length optimised, which is a build of its own; else with what the unit tests have built.
     yield lambda: fuzzing.run("fuzz", 60) if full else fuzzing.run("asan", 4)
     yield lambda: bazel.test("long tests (opt)", long_tests, "opt", e2e_env)

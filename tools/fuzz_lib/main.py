@@ -1,6 +1,7 @@
 """Entry point of tools/fuzz. usage: see tools/fuzz."""
 
 import argparse
+import concurrent.futures
 import glob
 import os
 import re
@@ -138,7 +139,8 @@ def main():
         replayed = os.path.abspath(options.replay)
         return int(_engine(_build(targets, options.config), targets[0], [replayed], show=True)[0] != 0)
     binaries = _build(targets, options.config)
-    passed = sum(_minimise(binaries, t) if options.minimise else _run(binaries, t, options.seconds) for t in targets)
+    with concurrent.futures.ThreadPoolExecutor(step.cores()) as pool:
+        passed = sum(pool.map(lambda t: _minimise(binaries, t) if options.minimise else _run(binaries, t, options.seconds), targets))
     print(f"{passed} passed, {len(targets) - passed} failed")
     return int(passed < len(targets))
 
