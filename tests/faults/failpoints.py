@@ -114,7 +114,7 @@ def _cases(transitions, single, quick):
 
 
 # (scenario, fault point) of each kill of the daemon, and of the launcher or a supervisor.
-DAEMON = list(_cases(_TRANSITIONS, _SINGLE, 2))
+DAEMON = list(_cases(_TRANSITIONS, _SINGLE, 1))
 CLOUD = list(_cases(_CLOUD_TRANSITIONS, _CLOUD_SINGLE, 1))
 LAUNCHER = [(scenario, name) for scenario, names in _LAUNCHER.items() for name in names]
 
