@@ -14,6 +14,8 @@ _LOG_STORES = "//tests/logstores:all"
 _FAKECLOUD = "//providers/fakecloud:fakecloudd"
 _SIM = "//tests/sim:sim"
 _TIDY_SECONDS = 60
+# Folder -> workers per processor. Most tests wait for daemons: those of tests/faults use a sixth of a processor.
+_END_TO_END = {"tests/e2e": 2, "tests/crash": 2, "tests/faults": 3, "tests/fakecloud": 2, "tests/breakout": 1, "tests/logstores": 2}
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
 
@@ -43,8 +45,9 @@ def _whole(full):
     binaries = bazel.output_folder("opt")
     yield lambda: simulation.seeds(binaries, full)
     yield lambda: simulation.mutations(binaries, full)
-    for folder in ("tests/e2e", "tests/crash", "tests/faults", "tests/fakecloud", "tests/breakout", "tests/logstores"):
-        yield lambda folder=folder: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries})
+    for folder, per_core in _END_TO_END.items():
+        yield lambda folder=folder, per_core=per_core: end_to_end.pytest(f"{folder} (opt)", folder, {**e2e_env, "BOXKEEPER_BIN": binaries},
+                                                                         per_core=1 if full else per_core)
     yield lambda: end_to_end.pytest("plugins/client (opt)", "plugins/client/tests", {**e2e_env, "BOXKEEPER_BIN": binaries})
     for folder in end_to_end.airflow_parts():
         for version in end_to_end.airflow_versions(full):
