@@ -92,20 +92,19 @@ _LAUNCHER = {
 }
 
 
-# Scenarios that wait for a clock: only their first moment without --full.
+# Scenarios that wait for a clock, however the daemon dies: always their first moment without --full.
 _SLOW = {scenarios.timeout_seen_by_the_daemon}
 
 
 _FULL = bool(os.environ.get("BOXKEEPER_FULL"))
 
 
-def _cases(transitions, single, quick):
-    """`quick`: how many of a transition's moments without --full; the first ones of the list, turned on by one each time."""
+def _cases(transitions, single):
+    """Without --full one moment of each transition: the first of one, the second of the next, and so on."""
     for number, (move, (scenario, effect)) in enumerate(transitions.items()):
         points = [*(move + suffix for suffix in _MOMENTS.values()), f"{move}>batch.taken>commit.after_sync>{effect}"]
         if not _FULL:
-            first = 0 if scenario in _SLOW else number % len(points)
-            points = (points[first:] + points[:first])[:1 if scenario in _SLOW else quick]
+            points = [points[0 if scenario in _SLOW else number % len(points)]]
         for point in points:
             yield scenario, point
     for scenario, names in single.items():
@@ -114,8 +113,8 @@ def _cases(transitions, single, quick):
 
 
 # (scenario, fault point) of each kill of the daemon, and of the launcher or a supervisor.
-DAEMON = list(_cases(_TRANSITIONS, _SINGLE, 1))
-CLOUD = list(_cases(_CLOUD_TRANSITIONS, _CLOUD_SINGLE, 1))
+DAEMON = list(_cases(_TRANSITIONS, _SINGLE))
+CLOUD = list(_cases(_CLOUD_TRANSITIONS, _CLOUD_SINGLE))
 LAUNCHER = [(scenario, name) for scenario, names in _LAUNCHER.items() for name in names]
 
 
