@@ -60,6 +60,18 @@ def test_cleared_the_sandbox_dies_and_the_task_runs_once_more(world):
     world.wait_until_no_sandbox()
 
 
+def test_a_lost_sandbox_fails_the_task_and_says_so(world):
+    place, _, run = _hold(world, "alone", 1)
+    for pid in world.daemon.supervisor_pids():
+        world.daemon.kill_launcher_process(pid)
+    assert world.rest.wait_for_run("alone", run) == {"waits": ("failed", 1)}
+    assert world.ends("alone", run) == ["LOST/SANDBOX_LOST"]
+    world.daemon.client.wait(world.tasks("alone", run)[0].id, _LOG_COMPLETE)
+    assert "LOST/SANDBOX_LOST" in str(world.rest.log("alone", run, "waits"))
+    assert "LOST/SANDBOX_LOST" in str(world.rest.events("alone", run, "waits"))
+    assert (lines(place, "begun"), lines(place, "ended")) == (["1"], [])
+
+
 def test_a_daemon_that_is_killed_finds_its_tasks_again(world):
     place, gate, run = _hold(world, "held", 4)
     world.daemon.restart()

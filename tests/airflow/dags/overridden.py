@@ -26,7 +26,16 @@ def overridden():
         leave_line("too_long", "begins")
         threading.Event().wait()
 
-    greeted(), limited(), misspelt(), too_long()
+    @task(executor_config={"sandbox_override": {"memory_mb": 600}})
+    def too_big():
+        leave_line("too_big", "begins")
+        bytearray(2 << 30)
+
+    @task(executor_config={"sandbox_override": {"workdir": "/nowhere/to/be/found"}})
+    def never_starts():
+        leave_line("never_starts", "begins")
+
+    greeted(), limited(), misspelt(), too_long(), too_big(), never_starts()
 
 
 overridden()

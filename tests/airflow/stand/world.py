@@ -24,12 +24,13 @@ class World:
 
     `dags`: ids; `executor`: local, sandbox, or hybrid (LocalExecutor unless a task asks for "sandbox"); `isolation`: of the
     daemon's local provider, bubblewrap where this machine has it; `settings`: as for Components, after those that the executor
-    needs; `daemon`: merged over the daemon's configuration."""
+    needs; `environment`: further variables of Airflow's processes; `daemon`: merged over the daemon's configuration."""
 
-    def __init__(self, dags, executor="sandbox", isolation="", settings=None, daemon=None, **options):
+    def __init__(self, dags, executor="sandbox", isolation="", settings=None, environment=None, daemon=None, **options):
         self.executor = executor
         self.isolation = isolation or ("none" if why_no_bubblewrap() else "bubblewrap")
-        self._dags, self._settings, self._daemon_config, self._options = dags, settings or {}, daemon or {}, options
+        self._dags, self._settings, self._environment = dags, settings or {}, environment or {}
+        self._daemon_config, self._options = daemon or {}, options
         self._stack = contextlib.ExitStack()
         self.store = self.airflow = self.rest = self.daemon = None
 
@@ -38,7 +39,7 @@ class World:
             self.store = stack.enter_context(s3_servers.any_server())
             settings, environment = s3_logging(self.store, _LOG_FOLDER)
             settings["CORE__EXECUTOR"] = _EXECUTORS[self.executor]
-            self.airflow = stack.enter_context(Components(self._dags, settings, environment, **self._options))
+            self.airflow = stack.enter_context(Components(self._dags, settings, {**environment, **self._environment}, **self._options))
             self.rest = self.airflow.rest
             if self.executor != "local":
                 self.daemon = stack.enter_context(Daemon(self._daemon_settings(), environment=self.store.environment()))
