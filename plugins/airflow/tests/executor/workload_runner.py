@@ -15,7 +15,7 @@ import threading
 def main():
     folder = os.environ["TEST_FOLDER"]
     task_form = ["-m", "airflow.sdk.execution_time.execute_workload", "--json-path"]
-    assert sys.argv[1:-1] == task_form or (sys.argv[1] == "-c" and len(sys.argv) == 4), sys.argv
+    assert sys.argv[1:-1] == task_form or (sys.argv[1] == "-c" and len(sys.argv) in (4, 5)), sys.argv
     with open(sys.argv[-1], encoding="utf-8") as file:
         workload = json.load(file)
     if workload["type"] == "ExecuteCallback":

@@ -13,6 +13,19 @@ from boxkeeper.airflow.executors.keys import Namespace
 from boxkeeper.airflow.executors.task_spec import Job
 
 _RUN = ("-m", "airflow.sdk.execution_time.execute_workload", "--json-path")
+# The runner prints what the task's process says; what it says of the task itself (killed by a signal, stopped by the server) goes
+# to its log file alone. Told to keep none, it prints all of it, each record once.
+_RUN_PRINTING = ("-c", """
+from airflow.sdk.execution_time import execute_workload, supervisor
+
+def printing(supervise):
+    return lambda **given: supervise(**{**given, 'log_path': None, 'subprocess_logs_to_stdout': False})
+
+for name in ('supervise_task', 'supervise'):
+    if hasattr(supervisor, name):
+        setattr(supervisor, name, printing(getattr(supervisor, name)))
+execute_workload.main()
+""", "--json-path")
 # Airflow 3.2 queues callbacks to executors, but its execute_workload takes only tasks: this does what its LocalExecutor does.
 _RUN_CALLBACK = ("-c", """
 import sys, pydantic, structlog
@@ -58,8 +71,9 @@ def submission_id_of(workload: Any) -> str:
         return str(uuid.uuid4())
 
 
-def job_of(workload: Any, namespace: Namespace, submission_id: str, execution_timeout: Optional[float], replace: bool) -> Job:
-    """What is to be run. `execution_timeout` in seconds; `replace`: see Job."""
+def job_of(workload: Any, namespace: Namespace, submission_id: str, execution_timeout: Optional[float], replace: bool,
+           printing: bool = False) -> Job:
+    """What is to be run. `execution_timeout` in seconds; `replace`: see Job; `printing`: standard output is the task's log."""
     task = isinstance(workload, workloads.ExecuteTask)
     if task:
         labels = {"airflow/ti_id": str(workload.ti.id), "airflow/dag_id": workload.ti.dag_id, "airflow/task_id": workload.ti.task_id}
@@ -69,7 +83,7 @@ def job_of(workload: Any, namespace: Namespace, submission_id: str, execution_ti
         key=namespace.of_task(workload.ti.key) if task else namespace.of_callback(str(workload.callback.id)),
         submission_id=submission_id,
         payload=workload.model_dump_json().encode(),
-        command=_RUN if task or hasattr(BaseExecutor, "run_workload") else _RUN_CALLBACK,
+        command=_RUN_PRINTING if task and printing else _RUN if task or hasattr(BaseExecutor, "run_workload") else _RUN_CALLBACK,
         token=workload.token,
         log_path=workload.log_path or "",
         priority=workload.ti.priority_weight if task else 1_000_000,

@@ -201,7 +201,7 @@ class SandboxExecutor(BaseExecutor):
         facts = self._facts.pop(key, None) or _Queued(workload, submission_id_of(workload), None)
         try:
             job = job_of(workload, Namespace(self._options.namespace), facts.submission_id, facts.execution_timeout,
-                         replace=key in self._revoked)
+                         replace=key in self._revoked, printing=self._options.layout == "airflow")
             spec = make_task_spec(job, self._options, self._courier.owner)
         except BadOverride as error:
             self._reject(key, str(error))
