@@ -6,7 +6,6 @@ Debian's packages, unpacked into .state/ without being installed. `any_server()`
 
 import datetime
 import functools
-import glob
 import hashlib
 import hmac
 import html
@@ -16,7 +15,7 @@ import shutil
 import subprocess
 import urllib.parse
 
-from tests.harness.servers import STATE, Server, Unavailable, free_port, go_command, made_once, request, run
+from tests.harness.servers import STATE, Server, Unavailable, debian_root, free_port, go_command, made_once, request, run
 
 VERSITYGW_VERSION = "v1.8.0"
 _VERSITYGW = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
@@ -116,23 +115,6 @@ class VersityGw(S3Server):
         self._start("versitygw", self._arguments, self._port)
 
 
-def _swift_root():
-    """Swift's packages unpacked, with those they need and this machine lacks."""
-    folder = os.path.join(STATE, "swift-root")
-    with made_once(folder) as fresh:
-        if fresh:
-            if not shutil.which("apt-get"):
-                raise Unavailable("no apt-get")
-            archives = os.path.join(fresh, "archives")
-            os.makedirs(os.path.join(archives, "partial"))
-            run(["apt-get", "-y", "-qq", "--download-only", "--no-install-recommends", "-o", f"Dir::Cache::archives={archives}", "-o",
-                  "Debug::NoLocking=1", "install", *_SWIFT_PACKAGES], "apt-get")
-            for package in glob.glob(os.path.join(archives, "*.deb")):
-                run(["dpkg", "-x", package, fresh], "dpkg")
-            shutil.rmtree(archives)
-    return folder
-
-
 _SWIFT_CONF = """[swift-hash]
 swift_hash_path_suffix = boxkeeper
 swift_hash_path_prefix = test
@@ -199,7 +181,7 @@ class SwiftS3(S3Server):
     secret_key = "testing"
 
     def __init__(self):
-        root = _swift_root()
+        root = debian_root("swift-root", _SWIFT_PACKAGES)
         super().__init__("swift-")
         self._environment = {**os.environ, "PYTHONPATH": os.path.join(root, "usr/lib/python3/dist-packages"),
                              "LD_LIBRARY_PATH": os.path.join(root, "usr/lib/x86_64-linux-gnu"), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -2,6 +2,7 @@
 the object, a free port."""
 
 import contextlib
+import glob
 import http.client
 import os
 import random
@@ -114,6 +115,23 @@ def python_package(name, version):
                  os.path.join(fresh, "site"), f"{name}=={version}"], f"pip install {name}", timeout=600)
             shutil.rmtree(tools)
     return os.path.join(folder, "site")
+
+
+def debian_root(name, packages):
+    """A folder with Debian's packages unpacked, not installed, and with those that they need and this machine lacks."""
+    folder = os.path.join(STATE, name)
+    with made_once(folder) as fresh:
+        if fresh:
+            if not shutil.which("apt-get"):
+                raise Unavailable("no apt-get")
+            archives = os.path.join(fresh, "archives")
+            os.makedirs(os.path.join(archives, "partial"))
+            run(["apt-get", "-y", "-qq", "--download-only", "--no-install-recommends", "-o", f"Dir::Cache::archives={archives}", "-o",
+                 "Debug::NoLocking=1", "install", *packages], "apt-get")
+            for package in glob.glob(os.path.join(archives, "*.deb")):
+                run(["dpkg", "-x", package, fresh], "dpkg")
+            shutil.rmtree(archives)
+    return folder
 
 
 class Server:
