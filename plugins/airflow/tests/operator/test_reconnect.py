@@ -6,6 +6,7 @@ from fakes import FakeClient, context, end
 from boxkeeper.airflow.commands.compat import AirflowException
 from boxkeeper.airflow.commands.identity import Execution
 from boxkeeper.airflow.commands.outcome import SandboxFailed
+from boxkeeper.airflow.commands.results import BadResult
 from boxkeeper.airflow.operators import sandbox
 from boxkeeper.airflow.operators.sandbox import SandboxOperator
 from boxkeeper.client import errors, names
@@ -52,19 +53,50 @@ def test_the_next_try_takes_over_the_sandbox_that_still_runs(client):
     assert len(client.specs) == 1 and client.cancelled == []
 
 
-def test_the_next_try_takes_a_result_that_nobody_took(client):
+def test_the_next_try_takes_a_result_that_nobody_heard_of(client):
     task = dies(client, job())
     prints(client, task, b"result\n")
     end(task, ended_ago=400)
     assert execute(job(), try_number=2) == "result" and len(client.specs) == 1
-    assert execute(job(), try_number=3) is None and len(client.specs) == 2, "taken: a third try runs its own"
 
 
-def test_a_result_that_was_taken_is_not_taken_again(client):
+def test_a_worker_that_dies_before_airflow_heard_of_the_result_costs_no_second_run(client):
+    says = {"T": b"result\n"}
+    client.on_submit = lambda task: (prints(client, task, says["T"]), end(task))
+    assert execute(job()) == execute(job(), try_number=2) == "result" and len(client.specs) == 1
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_task_that_was_cleared_runs_again(client, running):
+    """Airflow counts on from there: max_tries = the last try + retries."""
+    task = dies(client, job())
+    if not running:
+        end(task)
+    execute(job(), try_number=2, max_tries=1 + 3)
+    assert len(client.specs) == 2 and (client.cancelled == [task.id]) is running
+
+
+def test_a_crash_after_a_clear_is_a_crash(client):
     execute(job())
-    assert client.tasks[0].owner == "airflow:results-taken" and client.acknowledged == [("airflow:results-taken", "task0")]
-    execute(job(), try_number=2)  # the user cleared it
+    task = dies(client, job(), try_number=2, max_tries=1 + 3)
+    end(task)
+    execute(job(), try_number=3, max_tries=1 + 3)
     assert len(client.specs) == 2
+
+
+def test_a_run_that_was_deleted_and_made_again_under_the_same_id_runs_again(client):
+    execute(job(), ti_id="of the first life")
+    execute(job(), ti_id="of the second")
+    assert len(client.specs) == 2
+
+
+def test_a_result_that_was_refused_is_not_met_again(client):
+    client.artifacts["task0"] = {}
+    with pytest.raises(BadResult):
+        execute(job(xcom_file="nothing.json"))
+    assert client.tasks[0].owner == "airflow:results-refused" and client.acknowledged == [("airflow:results-refused", "task0")]
+    client.artifacts["task1"] = {"nothing.json": b"1"}
+    assert execute(job(xcom_file="nothing.json"), try_number=2) == 1
 
 
 def test_an_old_result_is_not_taken(client):
@@ -99,7 +131,7 @@ def test_another_command_is_stopped_before_this_one_runs(client, changed):
 def test_what_does_not_change_the_command_does_not_stop_it(client):
     task = dies(client, job(secrets={"S": "old password"}, retries=3))
     end(task)
-    execute(job(secrets={"S": "new password"}, retries=2, xcom_max_bytes=5, lease=900), try_number=2)
+    execute(job(secrets={"S": "new password"}, retries=2, xcom_max_bytes=5, lease=900), try_number=2, max_tries=2)
     assert len(client.specs) == 1
 
 
@@ -161,7 +193,8 @@ def test_a_mark_that_fails_does_not_fail_the_task(client):
         raise errors.Unavailable("gone", code="UNAVAILABLE")
 
     client.adopt_tasks = away
-    execute(job())
+    with pytest.raises(BadResult):
+        execute(job(xcom_file="nothing.json"))
 
 
 def test_names_of_an_execution():

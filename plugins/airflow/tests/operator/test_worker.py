@@ -72,7 +72,7 @@ def test_the_next_try_goes_on_with_the_sandbox_of_a_worker_that_was_killed(own_d
     assert open(file, encoding="utf-8").read() == "run\n" and len(tasks(own_daemon)) == 1
 
 
-def test_the_next_try_takes_the_result_that_nobody_waited_for_and_the_one_after_it_does_not(own_daemon, tmp_path):
+def test_the_next_try_takes_the_result_that_nobody_waited_for_unless_the_task_was_cleared(own_daemon, tmp_path):
     gate, file = Gate(str(tmp_path)), os.path.join(tmp_path, "runs")
     arguments = {"command": f"echo run >> {file}; echo before; {gate.wait}; echo after", "retries": 3}
     with Worker(own_daemon, tmp_path, arguments) as first:
@@ -84,7 +84,7 @@ def test_the_next_try_takes_the_result_that_nobody_waited_for_and_the_one_after_
         assert second.end() == (["before", "after"], 'VALUE "after"')
     assert open(file, encoding="utf-8").read() == "run\n"
     gate.open()
-    with Worker(own_daemon, tmp_path, arguments, try_number=3) as third:  # somebody cleared the task
+    with Worker(own_daemon, tmp_path, arguments, try_number=3, max_tries=2 + 3) as third:  # cleared after the second try
         assert third.end() == (["before", "after"], 'VALUE "after"')
     assert open(file, encoding="utf-8").read() == "run\nrun\n" and len(tasks(own_daemon)) == 2
 

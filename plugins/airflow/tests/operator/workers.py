@@ -12,13 +12,14 @@ from tests.harness.waiting import SLOWNESS, until
 
 
 class Worker:
-    """One try of the task `job`. Use as a context manager: leaving kills it."""
+    """One try of the task `job`. Use as a context manager: leaving kills it. `max_tries` is above the retries if it was cleared."""
 
-    def __init__(self, daemon, folder, arguments, try_number=1):
+    def __init__(self, daemon, folder, arguments, try_number=1, max_tries=None):
         self._output = os.path.join(str(folder), f"try-{try_number}.txt")
         environment = {**os.environ, "AIRFLOW_CONN_BOXKEEPER_DEFAULT": json.dumps({"conn_type": "boxkeeper", "host": f"unix:{daemon.socket}"})}
         with open(self._output, "wb") as output:
-            self.process = subprocess.Popen([sys.executable, worker_main.__file__, json.dumps(arguments), str(try_number)],
+            self.process = subprocess.Popen([sys.executable, worker_main.__file__, json.dumps(arguments), str(try_number),
+                                             str(arguments.get("retries", 0) if max_tries is None else max_tries)],
                                             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL)
 
     def __enter__(self):

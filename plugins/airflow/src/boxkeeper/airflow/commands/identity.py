@@ -18,7 +18,8 @@ _SUBMISSIONS = uuid.UUID("9d2b7f0a-6f0e-5c52-9d83-3c0f6d1c8a51")  # of our own m
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """One try of one task instance. `ti_id` is Airflow's id of it, new for each try; `map_index` -1 = unmapped."""
+    """One try of one task instance. `ti_id` is Airflow's id of it, new for each try; `map_index` -1 = unmapped; `cleared_at`: the
+    number of the try that was the last when the task instance was cleared the last time, 0 or less = never."""
 
     namespace: str
     dag_id: str
@@ -27,15 +28,18 @@ class Execution:
     map_index: int
     try_number: int
     ti_id: str
+    cleared_at: int = 0
 
     @classmethod
-    def from_context(cls, context: Mapping[str, Any]) -> Execution:
-        """Of the task instance that runs now."""
+    def from_context(cls, context: Mapping[str, Any], retries: int = 0) -> Execution:
+        """Of the task instance that runs now; `retries` of its operator."""
         ti = context["ti"]
         map_index = getattr(ti, "map_index", None)
         return cls(namespace=conf.get("boxkeeper", "namespace", fallback=DEFAULT_NAMESPACE), dag_id=ti.dag_id, run_id=ti.run_id,
                    task_id=ti.task_id, map_index=-1 if map_index is None else map_index, try_number=ti.try_number or 1,
-                   ti_id=str(ti.id))
+                   ti_id=str(ti.id),
+                   # Airflow counts retries on from where a task was cleared: max_tries = that try + retries.
+                   cleared_at=(getattr(ti, "max_tries", 0) or 0) - retries)
 
     @property
     def submission_id(self) -> str:
@@ -43,9 +47,13 @@ class Execution:
         return str(uuid.uuid5(_SUBMISSIONS, f"{self.namespace}/{self.ti_id}/{self.try_number}"))
 
     @property
-    def taken_owner(self) -> str:
-        """Owner of the tasks whose result an operator has taken: no later try may take it again."""
-        return f"{self.namespace}:results-taken"
+    def refused_owner(self) -> str:
+        """Owner of the tasks whose result an operator could make nothing of: no later try is to meet it again."""
+        return f"{self.namespace}:results-refused"
+
+    def may_take_over(self, try_number: int) -> bool:
+        """Whether this try goes on with what the try of this number left: an earlier one that the user has not cleared since."""
+        return self.cleared_at < try_number < self.try_number
 
     def key(self) -> task_pb2.TaskKey:
         """The key of this try's task."""

@@ -1,8 +1,8 @@
 """A new try of a task instance meets what earlier tries left at the daemon. Decided in docs/adr/0018.
 
 A worker that dies gives a new try, and the new try finds the earlier one by its key. At most one sandbox of a task instance
-runs at a time; an earlier one is taken over if it is running the same command, its result if nobody took it; whatever else
-still runs is stopped before the new try submits its own.
+runs at a time; an earlier one is taken over, or its result, if it is of the same command and the user has not cleared the task
+since; whatever else still runs is stopped before the new try submits its own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ STOP_SECONDS_MAX = 600.0  # how long a new try waits for the sandbox of an earli
 
 def find_earlier(client: Client, execution: Execution, digest: str, *, reconnect: bool, window: float,
                  skip_codes: Collection[int]) -> Optional[task_pb2.Task]:
-    """The task of an earlier try that this one takes over: live, or ended with a result that nobody took, at most `window`
-    seconds ago. None: this try runs its own; then nothing of an earlier one runs any more.
+    """The task of an earlier try that this one takes over: live, or ended with a result at most `window` seconds ago. None: this
+    try runs its own; then nothing of an earlier one runs any more.
 
     Without `reconnect` never one. AirflowException if an earlier sandbox does not end.
     """
@@ -38,13 +38,10 @@ def find_earlier(client: Client, execution: Execution, digest: str, *, reconnect
     tasks = sorted(client.list_tasks(task_filter(key_prefix=execution.key_prefix())), key=lambda task: -task.generation)
     if tasks and tasks[0].submission_id == execution.submission_id:
         return None  # submitted before the answer was lost: submitting again gives the same task
-    live = [task for task in tasks if not names.is_terminal(task)]
     chosen: Optional[task_pb2.Task] = None
-    if reconnect and live and live[0] is tasks[0] and _is_reusable(live[0], digest):
-        chosen = live[0]
-    _stop([task for task in live if task is not chosen], client, execution)
-    if chosen is None and reconnect and tasks and not live and _has_result(tasks[0], execution, digest, window, skip_codes):
+    if tasks and reconnect and _is_same(tasks[0], execution, digest) and _is_usable(tasks[0], execution, window, skip_codes):
         chosen = tasks[0]
+    _stop([task for task in tasks if task is not chosen and not names.is_terminal(task)], client, execution)
     return chosen
 
 
@@ -53,34 +50,37 @@ def digest_of(spec: task_pb2.TaskSpec) -> str:
     return spec.labels[DIGEST_LABEL]
 
 
-def mark_taken(client: Client, execution: Execution, task: task_pb2.Task) -> None:
-    """No later try takes this result: its owner says so. A failure is no matter: then a try after a crash might take it again,
-    within the window, instead of running the command twice."""
+def mark_refused(client: Client, execution: Execution, task: task_pb2.Task) -> None:
+    """No later try takes this result, of which nothing could be made: its owner says so. A failure is no matter: then the next
+    try may meet it again."""
     from boxkeeper.client import BoxkeeperError
 
     try:
-        client.adopt_tasks(execution.taken_owner, ids=[task.id])
+        client.adopt_tasks(execution.refused_owner, ids=[task.id])
         cursor = ""
-        with client.watch_events(execution.taken_owner, follow=False) as events:
+        with client.watch_events(execution.refused_owner, follow=False) as events:
             for event in events:
                 cursor = event.cursor
         if cursor:  # these events are for nobody: acknowledged, they are not kept longer than others
-            client.ack_events(execution.taken_owner, cursor)
+            client.ack_events(execution.refused_owner, cursor)
     except BoxkeeperError as error:
-        log.debug("could not mark the result of %s as taken: %s", task.id, error)
+        log.debug("could not mark the result of %s as refused: %s", task.id, error)
 
 
-def _is_reusable(task: task_pb2.Task, digest: str) -> bool:
+def _is_same(task: task_pb2.Task, execution: Execution, digest: str) -> bool:
+    from boxkeeper.client.keys import try_number
+
+    return task.labels.get(DIGEST_LABEL) == digest and execution.may_take_over(try_number(task.key))
+
+
+def _is_usable(task: task_pb2.Task, execution: Execution, window: float, skip_codes: Collection[int]) -> bool:
+    """Whether it runs, or has a result that may be taken."""
     from boxkeeper.client import names
 
-    return names.state_name(task.state) != "STOPPING" and task.labels.get(DIGEST_LABEL) == digest
-
-
-def _has_result(task: task_pb2.Task, execution: Execution, digest: str, window: float, skip_codes: Collection[int]) -> bool:
-    if task.labels.get(DIGEST_LABEL) != digest or task.owner == execution.taken_owner:
-        return False
+    if not names.is_terminal(task):
+        return names.state_name(task.state) != "STOPPING"
     ended = task.ended_at.seconds + task.ended_at.nanos / 1e9
-    return outcome.is_result(task, skip_codes) and time.time() - ended <= window
+    return outcome.is_result(task, skip_codes) and task.owner != execution.refused_owner and time.time() - ended <= window
 
 
 def _stop(tasks: list[task_pb2.Task], client: Client, execution: Execution) -> None:

@@ -153,7 +153,7 @@ class SandboxOperator(BaseOperator):
     def _go(self, client: Client, context: Context, run: Optional[_Run], timed_out: bool = False) -> Any:
         from boxkeeper.client import names
 
-        execution = Execution.from_context(context)
+        execution = Execution.from_context(context, self.retries or 0)
         while True:
             if run is None:
                 run = self._begin(client, context, execution)
@@ -203,12 +203,10 @@ class SandboxOperator(BaseOperator):
             if self.outputs and task.outputs.collected:  # also of a command that failed: they may say why
                 self._publish_outputs(client, context, task)
             outcome.raise_for_end(task, skip_codes(self), list(follower.tail))
-            value = self._result(client, context, task, follower) if self.do_xcom_push else None
-        except AirflowException:  # said what there is to say: the next try is not to meet it again
-            reconnect.mark_taken(client, execution, task)
+            return self._result(client, context, task, follower) if self.do_xcom_push else None
+        except results.BadResult:
+            reconnect.mark_refused(client, execution, task)
             raise
-        reconnect.mark_taken(client, execution, task)
-        return value
 
     def _publish_outputs(self, client: Client, context: Context, task: task_pb2.Task) -> None:
         """The outputs that the user asked for: downloaded, if wanted, and listed as XCom `outputs`."""
