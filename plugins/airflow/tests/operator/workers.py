@@ -16,7 +16,8 @@ class Worker:
 
     def __init__(self, daemon, folder, arguments, try_number=1, max_tries=None):
         self._output = os.path.join(str(folder), f"try-{try_number}.txt")
-        environment = {**os.environ, "AIRFLOW_CONN_BOXKEEPER_DEFAULT": json.dumps({"conn_type": "boxkeeper", "host": f"unix:{daemon.socket}"})}
+        environment = {**os.environ, "BOXKEEPER_TESTS_AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
+                       "AIRFLOW_CONN_BOXKEEPER_DEFAULT": json.dumps({"conn_type": "boxkeeper", "host": f"unix:{daemon.socket}"})}
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen([sys.executable, worker_main.__file__, json.dumps(arguments), str(try_number),
                                              str(arguments.get("retries", 0) if max_tries is None else max_tries)],
