@@ -34,7 +34,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Of the tests with a daemon only those marked `everyday` run without BOXKEEPER_FULL."""
     for item in items:
-        if "stand" in item.fixturenames and "everyday" not in item.keywords and not os.environ.get("BOXKEEPER_FULL"):
+        if {"stand", "daemon"} & set(item.fixturenames) and "everyday" not in item.keywords and not os.environ.get("BOXKEEPER_FULL"):
             item.add_marker(pytest.mark.skip(reason="for BOXKEEPER_FULL"))
 
 

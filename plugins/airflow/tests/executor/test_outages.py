@@ -136,6 +136,46 @@ def test_a_forked_child_does_not_keep_the_relay(stand, daemon):
         os.waitpid(child, 0)
 
 
+def test_a_dag_folder_on_the_path_does_not_hide_the_standard_library(stand, daemon, tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise RuntimeError('a module of somebody's DAGs')", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    executor = stand.executor(address(daemon))
+    stand.beat_until(executor, lambda: executor._courier.reachable, "the daemon answers")
+
+
+_FORKER = """
+import os, signal, sys, threading
+sys.path[:0] = {paths!r}
+from boxkeeper.airflow.executors.courier import Courier
+courier = Courier({{"address": {address!r}}}, "airflow:test:forks", capacity_interval=0.01)
+courier.start()
+pause = threading.Event()
+while courier.reachable is None:
+    pause.wait(0.01)
+codes = []
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # one that hangs dies of it
+        from boxkeeper.client import Client, ConnectionSettings
+        with Client(ConnectionSettings(address={address!r})) as client:
+            client.get_capacity()
+        os._exit(0)
+    codes.append(os.waitpid(child, 0)[1])
+assert "grpc" not in sys.modules
+courier.stop()
+print(codes)
+"""
+
+
+def test_children_of_the_scheduler_can_speak_grpc(daemon):
+    """LocalExecutor forks the scheduler; what its tasks call may be gRPC. See docs/adr/0017."""
+    source = os.path.join(ROOT, "plugins", "airflow", "src")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _FORKER.format(paths=[source], address=address(daemon))],
+                          capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and done.stdout.strip() == str([0] * 10), done.stderr
+
+
 _SCHEDULER = """
 import sys, threading
 sys.path[:0] = {paths!r}

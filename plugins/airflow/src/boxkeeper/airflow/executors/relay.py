@@ -1,4 +1,4 @@
-"""The process that speaks gRPC for the scheduler: `python -m boxkeeper.airflow.executors.relay`, started by the courier.
+"""The process that speaks gRPC for the scheduler, started by the courier (link.py).
 
 The scheduler itself never imports gRPC: LocalExecutor beside us forks it, and a child of a process with gRPC's threads hangs
 in its first call (docs/adr/0017). Frames (wire.py) come on standard input and go on standard output. It keeps no state:
@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from boxkeeper.airflow.executors.wire import Frame, FrameBuffer, Kind
 
@@ -151,8 +150,8 @@ def _sender(fd: int) -> Callable[[Frame], None]:
     return send
 
 
-def main() -> int:
-    """Serves until standard input ends."""
+def main() -> NoReturn:
+    """Serves until standard input ends, and with it the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the scheduler decides
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     out = os.dup(1)
@@ -178,7 +177,3 @@ def _hello(frame: Frame, send: Callable[[Frame], None]) -> Relay:
     relay = Relay(Client(ConnectionSettings(**{**hello["settings"], "max_attempts": 1})), hello["owner"], send)
     relay.start()
     return relay
-
-
-if __name__ == "__main__":
-    sys.exit(main())
