@@ -11,7 +11,6 @@ import hmac
 import html
 import os
 import re
-import shutil
 import subprocess
 import urllib.parse
 
