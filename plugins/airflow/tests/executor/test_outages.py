@@ -63,6 +63,19 @@ def test_a_relay_that_is_killed_is_replaced(stand, daemon):
     assert len(stand.runs()) == 2
 
 
+def test_a_daemon_that_comes_back_with_a_new_store_is_heard(stand, daemon):
+    executor = stand.executor(address(daemon))
+    first, second = make_workload("ok", map_index=1), make_workload("ok", map_index=2)
+    stand.queue(executor, first)
+    assert stand.end_of(executor, first) == ("success", None)
+    stand.beat_for(executor, 0.3)
+    daemon.terminate()
+    daemon.configure({"state_dir": os.path.join(daemon.folder, "new")})
+    daemon.start()
+    stand.queue(executor, second)
+    assert stand.end_of(executor, second) == ("success", None)
+
+
 def test_a_full_queue_delays_tasks(stand):
     with Daemon({"scheduling": {"max_running": 1, "max_queued": 1}}) as daemon:
         executor = stand.executor(address(daemon.start()))

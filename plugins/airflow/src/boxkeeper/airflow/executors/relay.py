@@ -87,7 +87,7 @@ class Relay:
         return b""
 
     def _watch(self) -> None:
-        from boxkeeper.client import CursorGone
+        from boxkeeper.client import CursorGone, InvalidRequest
 
         cursor, wait = "", 0.1
         while True:
@@ -96,18 +96,22 @@ class Relay:
                 for event in self._client.watch_events(self._owner, cursor=cursor, follow=True):
                     self._send(Frame(Kind.EVENT, _bytes(event)))
                     cursor, wait = event.cursor, 0.1
-            except CursorGone:
-                cursor = self._list_anew()
+            except (CursorGone, InvalidRequest):  # compacted unread; or a store that never gave this cursor
+                cursor = self._list_anew(cursor)
             except Exception as error:  # the stream is begun again, whatever ended it
                 self._send(Frame(Kind.STREAM, json.dumps({"up": False, "message": str(error)}).encode()))
             time.sleep(wait)
             wait = min(wait * 2, _STREAM_BACKOFF_MAX)
 
-    def _list_anew(self) -> str:
-        """Events were compacted unread: the owner's tasks as they are now stand in for them. The cursor to go on from."""
+    def _list_anew(self, cursor: str) -> str:
+        """The owner's tasks as they are now stand in for events that cannot be had. The cursor to go on from."""
         from boxkeeper.v1 import executor_pb2, task_pb2
 
-        tasks, cursor = self._client.snapshot(executor_pb2.TaskFilter(owner=self._owner))
+        try:
+            tasks, cursor = self._client.snapshot(executor_pb2.TaskFilter(owner=self._owner))
+        except Exception as error:  # then the same again
+            self._send(Frame(Kind.STREAM, json.dumps({"up": False, "message": str(error)}).encode()))
+            return cursor
         for task in tasks:
             self._send(Frame(Kind.EVENT, _bytes(task_pb2.Event(type=task_pb2.EVENT_TYPE_STATE, task=task))))
         return cursor
