@@ -58,7 +58,7 @@ class RelayLink:
         self._calls: dict[int, _Call] = {}
         self._next_call = 1
         self._open_at = 0.0
-        self.opened = 0  # relays so far
+        self._tries = 0  # relays started since one has answered
 
     @property
     def pid(self) -> Optional[int]:
@@ -88,8 +88,8 @@ class RelayLink:
         """Starts a relay if there is none and the wait after the last one's loss is over."""
         if self._process is not None or time.monotonic() < self._open_at:
             return
-        self._open_at = time.monotonic() + min(_RESPAWN[0] * 2 ** min(self.opened, 10), _RESPAWN[1])
-        self.opened += 1
+        self._open_at = time.monotonic() + min(_RESPAWN[0] * 2 ** min(self._tries, 10), _RESPAWN[1])
+        self._tries += 1
         try:
             self._process = self._spawn()
         except OSError as error:
@@ -138,7 +138,7 @@ class RelayLink:
         if call is None:
             return
         if frame.kind == Kind.REPLY:
-            self.opened = 0  # it works: the next one may start at once
+            self._tries = 0  # it works: a next one may start at once
             call.then(frame.body, {})
         else:
             call.then(None, json.loads(frame.body))
