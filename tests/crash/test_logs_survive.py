@@ -54,6 +54,7 @@ def _check_records(store, item, task, facts):
     assert facts["merged"]["stored_bytes"] == len(merged), (facts, len(merged))
     assert facts["merged"]["sha256"] == hashlib.sha256(merged).hexdigest(), facts
     records = [json.loads(line) for line in merged.splitlines()]
+    assert [r["reason"] for r in records if r["logger"] == "boxkeeper"] == (["SIGNAL"] if item.victim else [])
     for stream in chatter.STREAMS:
         text = "".join(r["event"] + "\n" for r in records if r["logger"] == f"task.{stream}").encode()
         if item.victim:
