@@ -5,6 +5,7 @@ import datetime
 import pytest
 from fakes import FakeClient, context, end
 
+from airflow.exceptions import TaskDeferred
 from boxkeeper.airflow.commands import connect
 from boxkeeper.airflow.commands.compat import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from boxkeeper.airflow.commands.outcome import SandboxFailed
@@ -315,6 +316,23 @@ def test_a_command_that_ended_in_time_after_all_counts(client):
     end(task)
     event = {"status": "timeout", "message": "", "task_id": task.id, "adopted": False, "lease": 60.0}
     assert SandboxOperator(task_id="job", command="true").execute_complete(context(), event) is None
+
+
+def test_a_task_that_the_daemon_has_forgotten_is_not_said_to_run(client):
+    event = {"status": "ended", "message": "", "task_id": "gone", "adopted": False, "lease": 60.0}
+    with pytest.raises(AirflowException, match="does not know task gone any more"):
+        SandboxOperator(task_id="job", command="true").execute_complete(context(), event)
+
+
+def test_a_deferrable_one_waits_in_the_triggerer_and_not_for_what_has_ended(client):
+    client.on_submit = lambda task: None
+    operator = SandboxOperator(task_id="job", command="true", deferrable=True, retries=3)
+    with pytest.raises(TaskDeferred) as deferred:
+        run(operator)
+    path, arguments = deferred.value.trigger.serialize()
+    assert path.endswith("SandboxTrigger") and (arguments["task_id"], arguments["adopted"], arguments["deadline"]) == ("task0", False, None)
+    end(client.tasks[0])
+    assert run(operator, try_number=2) == (None, {}) and len(client.specs) == 1
 
 
 def test_a_trigger_that_lost_the_daemon_may_be_tried_again(client):

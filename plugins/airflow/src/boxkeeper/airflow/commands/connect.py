@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 
 # Seconds without the daemon after which a try gives up following its sandbox; the next one takes it over.
 OUTAGE_SECONDS = 1800.0
+# Seconds without the daemon after which a try that has not begun gives up.
+BEGIN_SECONDS = 60.0
+_ATTEMPTS = 1000  # so that a call's time bounds its repeats, and not their number
 
 
 def settings_of(conn_id: str) -> ConnectionSettings:
@@ -20,7 +23,7 @@ def settings_of(conn_id: str) -> ConnectionSettings:
     from boxkeeper.airflow.hooks.sandbox import SandboxHook
 
     settings = SandboxHook(conn_id).settings()
-    return dataclasses.replace(settings, reconnect_timeout=max(settings.reconnect_timeout or 0.0, OUTAGE_SECONDS))
+    return dataclasses.replace(settings, max_attempts=_ATTEMPTS, reconnect_timeout=max(settings.reconnect_timeout or 0.0, OUTAGE_SECONDS))
 
 
 def open_client(conn_id: str) -> Client:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Optional
 
 from boxkeeper.airflow.commands import outcome
 from boxkeeper.airflow.commands.compat import AirflowException
+from boxkeeper.airflow.commands.connect import BEGIN_SECONDS
 from boxkeeper.airflow.commands.submission import DIGEST_LABEL
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def find_earlier(client: Client, execution: Execution, digest: str, *, reconnect
     """
     from boxkeeper.client import names, task_filter
 
-    tasks = sorted(client.list_tasks(task_filter(key_prefix=execution.key_prefix())), key=lambda task: -task.generation)
+    found = client.list_tasks(task_filter(key_prefix=execution.key_prefix()), timeout=BEGIN_SECONDS)
+    tasks = sorted(found, key=lambda task: -task.generation)
     if tasks and tasks[0].submission_id == execution.submission_id:
         return None  # submitted before the answer was lost: submitting again gives the same task
     chosen: Optional[task_pb2.Task] = None

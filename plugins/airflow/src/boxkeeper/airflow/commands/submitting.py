@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from boxkeeper.airflow.commands.compat import AirflowException, AirflowFailException
+from boxkeeper.airflow.commands.connect import BEGIN_SECONDS
 
 if TYPE_CHECKING:
     from boxkeeper.client import Client, Rejected
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SUBMIT_SECONDS = 60.0    # of one submission, with the client's repeats
 _LOOK_SECONDS = 0.5      # how soon a kill is noticed while the queue is full
 
 
@@ -27,7 +27,7 @@ def submit_patiently(client: Client, spec: task_pb2.TaskSpec, killed: Callable[[
     told = False
     while not killed():
         try:
-            result = client.submit(spec, timeout=SUBMIT_SECONDS)
+            result = client.submit(spec, timeout=BEGIN_SECONDS)
         except Rejected as error:
             raise AirflowFailException(_rejected(error)) from None
         except InvalidRequest as error:

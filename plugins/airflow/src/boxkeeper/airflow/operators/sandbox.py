@@ -35,11 +35,12 @@ KILL_SECONDS = 4.0  # Airflow sends SIGKILL 5 s after SIGTERM
 
 @dataclasses.dataclass
 class _Run:
-    """The task at the daemon that this try watches. `adopted`: it is an earlier try's."""
+    """The task at the daemon that this try watches. `adopted`: it is an earlier try's; `ended`: there is nothing to wait for."""
 
     id: str
     adopted: bool
     lease: float
+    ended: bool = False
 
 
 class SandboxOperator(BaseOperator):
@@ -151,13 +152,11 @@ class SandboxOperator(BaseOperator):
     # The command's way
 
     def _go(self, client: Client, context: Context, run: Optional[_Run], timed_out: bool = False) -> Any:
-        from boxkeeper.client import names
-
         execution = Execution.from_context(context, self.retries or 0)
         while True:
             if run is None:
                 run = self._begin(client, context, execution)
-                if self.deferrable and not names.is_terminal(client.get_task(run.id)):
+                if self.deferrable and not run.ended:
                     self._defer(execution, run)
             self._watched = (client.settings, run.id, execution.key())
             task, follower = self._follow(client, run)
@@ -169,6 +168,8 @@ class SandboxOperator(BaseOperator):
             run = None
 
     def _begin(self, client: Client, context: Context, execution: Execution) -> _Run:
+        from boxkeeper.client import names
+
         options = self._options(context, execution)
         self._resolver = self._make_resolver(context)
         spec = build(client, execution, options, self._resolver)
@@ -177,7 +178,7 @@ class SandboxOperator(BaseOperator):
         if earlier is not None:
             self.log.info("Try %d takes over the sandbox of an earlier try, task %s; all of its output follows.",
                           execution.try_number, earlier.id)
-            return _Run(earlier.id, True, options.lease)
+            return _Run(earlier.id, True, options.lease, names.is_terminal(earlier))
         self._watched = (client.settings, "", execution.key())
         result = submit_patiently(client, spec, lambda: self._killed)
         self.log.info("Boxkeeper task %s", result.id)
@@ -185,12 +186,14 @@ class SandboxOperator(BaseOperator):
 
     def _follow(self, client: Client, run: _Run) -> tuple[task_pb2.Task, LogFollower]:
         """Shows the output to its end and waits for the task's. AirflowException if the daemon is gone for too long."""
-        from boxkeeper.client import BoxkeeperError
+        from boxkeeper.client import BoxkeeperError, NotFound
 
         try:
             with LeaseKeeper(client, run.id, run.lease), LogFollower(client, run.id, self._show, self.xcom_max_bytes) as follower:
                 follower.run()
                 [task] = client.wait([run.id], until="END")
+        except NotFound as error:
+            raise AirflowException(f"the daemon does not know task {run.id} any more, so nobody can say how it ended: {error}") from None
         except BoxkeeperError as error:
             raise AirflowException(f"lost sight of task {run.id}, which may still run: {error}\n"
                                    "The next try takes it over, if there is one.") from None
