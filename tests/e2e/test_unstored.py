@@ -63,6 +63,24 @@ def test_each_line_is_stored_or_unstored_across_kill_9():
         assert _stored(daemon) == [*expected, "unfinished"] and _unstored(client) == []
 
 
+def test_a_follower_sees_all_of_it_once_though_it_is_stored_meanwhile(shared):
+    gate = Gate(shared.folder)
+    shell = f"n=0; while [ $n -lt 5 ]; do {gate.wait}; echo line $n; echo more $n >&2; n=$((n+1)); done; exit 3"
+    task_id = shared.client.submit(spec(shell=shell, override={"log": {"layout": "airflow"}}))
+    events, offset = [], 0
+    answers = shared.client.log_pieces(task_id, unstored=True, follow=True)
+    gate.open()
+    for answer in answers:
+        assert answer.offset == offset or not answer.data
+        offset += len(answer.data)
+        seen = len(events)
+        events += [json.loads(line)["event"] for line in answer.data.splitlines()]
+        if any(event.startswith("line") for event in events[seen:]) and len(events) < 10:
+            gate.open()
+    assert answer.end and sorted(events[:-1]) == sorted(f"{word} {n}" for n in range(5) for word in ("line", "more"))
+    assert events[-1] == "FAILED/EXIT_CODE: exited with code 3"
+
+
 def test_unstored_is_of_the_airflow_layout_only(shared):
     task_id = shared.client.submit(spec(shell="echo plain"))
     with pytest.raises(grpc.RpcError) as refused:
