@@ -38,8 +38,9 @@ class LineAssembler:
         self._line += piece[:max(0, self._keep_bytes + 1 - len(self._line))]
         self._rest += piece
         while len(self._rest) > LINE_BYTES_MAX:
-            yield _text(self._rest[:LINE_BYTES_MAX])
-            self._rest = self._rest[LINE_BYTES_MAX:]
+            cut = _before_character(self._rest, LINE_BYTES_MAX)
+            yield _text(self._rest[:cut])
+            self._rest = self._rest[cut:]
 
     def _end_line(self) -> str:
         if self._line.strip():
@@ -47,6 +48,14 @@ class LineAssembler:
         text = _text(self._rest.rstrip(b"\r"))
         self._rest = self._line = b""
         return text
+
+
+def _before_character(data: bytes, at: int) -> int:
+    """`at`, or up to 3 less, so that no character of UTF-8 is cut there."""
+    for cut in range(at, at - 4, -1):
+        if data[cut] & 0xC0 != 0x80:
+            return cut
+    return at  # no UTF-8
 
 
 def _text(data: bytes) -> str:
