@@ -64,6 +64,7 @@ def _print_spans(name, runs, parallelism):
     rows = [(what, _milliseconds(runs, begin, end)) for what, begin, end in _SPANS]
     if runs[0].moments[0].accepted is not None:
         rows.insert(3, ("  accepted and a place free → exec: the daemon alone", _start_delays(runs, parallelism)))
+    rows.append(("processor time of a sandbox", sorted(one.processor * 1000 for run in runs for one in run.moments if one.processor)))
     for what, values in rows:
         if values:
             print(f"{what:66}{_percentile(values, 0.5):10.1f}{_percentile(values, 0.99):10.1f}")

@@ -34,6 +34,7 @@ class Moments:
     started: float = None   # the launcher attested that the command began
     exited: float = None    # ... that it has exited
     told: float = None      # the event was at a subscriber of the daemon
+    processor: float = None  # seconds that all processes of the sandbox used
 
 
 @dataclasses.dataclass
@@ -110,7 +111,7 @@ def sandboxed(count, parallelism, isolation):
         for task in world.tasks("trivial", run, "each"):
             one = moments[task.key.index]
             one.accepted, one.started, one.exited = (moment.ToNanoseconds() / 1e9 for moment in (task.accepted_at, task.started_at, task.ended_at))
-            one.told = told.at.get(task.key.index)
+            one.told, one.processor = told.at.get(task.key.index), task.cpu_seconds
         return _result(moments)
 
 

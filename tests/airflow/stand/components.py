@@ -23,12 +23,12 @@ class Components:
 
     `settings`: {"SECTION__KEY": value} for all processes, e.g. {"CORE__EXECUTOR": "LocalExecutor"}.
     `environment`: further variables. `dags`: ids of DAGs of tests/airflow/dags, each in
-    a file of its name. `database`: SQLAlchemy URL of an empty one; SQLite in the folder without."""
+    a file of its name. `database`: SQLAlchemy URL of an empty one; SQLite in the folder without. `version`: of Airflow."""
 
-    def __init__(self, dags, settings=None, environment=None, database="", triggerer=False):
-        self.venv = airflow_venv.folder()
+    def __init__(self, dags, settings=None, environment=None, database="", triggerer=False, version=airflow_venv.VERSION):
+        self.venv = airflow_venv.folder(version)
         self.python = os.path.join(self.venv, "bin", "python")
-        template = airflow_venv.database()
+        template = airflow_venv.database(version)
         self.folder = tempfile.mkdtemp(prefix="bk-airflow-", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self.home, self.dags, self.place = (os.path.join(self.folder, name) for name in ("home", "dags", "place"))
@@ -59,7 +59,7 @@ class Components:
             "CORE__PARALLELISM": "8", "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1", "CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
             "CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
             "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__WORKERS": "1", "API__SECRET_KEY": secrets.token_hex(16),
-            "API__BASE_URL": f"http://127.0.0.1:{self.port}", "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "API__BASE_URL": f"http://127.0.0.1:{self.port}", "API_AUTH__JWT_SECRET": secrets.token_hex(32), "API_AUTH__JWT_ISSUER": "stand",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1", "SCHEDULER__JOB_HEARTBEAT_SEC": "1", "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "SCHEDULER__USE_JOB_SCHEDULE": "False", "SCHEDULER__MAX_TIS_PER_QUERY": "64",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5", "DAG_PROCESSOR__PARSING_PROCESSES": "2", "TRIGGERER__JOB_HEARTBEAT_SEC": "1",

@@ -62,6 +62,9 @@ class Rest:
         """Starts a run with this `conf`; returns its id."""
         run_id = f"r-{uuid.uuid4().hex[:8]}"
         self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
+        # Airflow 3.0 answers before it has committed.
+        until(lambda: run_id in [run["dag_run_id"] for run in self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"]],
+              f"{run_id} is there", 30, _POLL_SECONDS)
         return run_id
 
     def run_state(self, dag_id, run_id):
