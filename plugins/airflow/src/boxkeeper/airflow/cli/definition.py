@@ -12,8 +12,8 @@ def get_cli_commands() -> list[Any]:
     validate_only = Arg(("--validate-only",), help="Run nothing: ask the daemon whether it would take the task", action="store_true")
     check = ActionCommand(
         name="check",
-        help="Checks the section [boxkeeper] by running one small sandbox",
-        description="Reads the section [boxkeeper], asks the daemon, and runs a sandbox as SandboxExecutor would: is Airflow in "
+        help="Checks the configuration of boxkeeper by running one small sandbox",
+        description="Reads the configuration of boxkeeper, asks the daemon, and runs a sandbox as SandboxExecutor would: is Airflow in "
                     "there, and does it reach the execution API? Exit code 1 and the reason if not.",
         func=lazy_load_command("boxkeeper.airflow.cli.check.check"),
         args=(validate_only,),
