@@ -13,6 +13,8 @@ import threading
 from airflow.executors.base_executor import BaseExecutor
 
 from boxkeeper.airflow.executors.config import read_options
+from boxkeeper.airflow.executors.jobs import job_of
+from boxkeeper.airflow.executors.keys import Namespace
 
 
 class RawExecutor(BaseExecutor):
@@ -28,21 +30,22 @@ class RawExecutor(BaseExecutor):
 
     def _work(self):
         while True:
-            key, text = self._waiting.get()
+            key, command, text = self._waiting.get()
             folder = tempfile.mkdtemp(dir=self._folder)
             with open(os.path.join(folder, "workload.json"), "w", encoding="utf-8") as file:
                 file.write(text)
             with open(os.path.join(folder, "stdout"), "wb") as out:
                 code = subprocess.call(
-                    [self._options.python, "-m", "airflow.sdk.execution_time.execute_workload", "--json-path", "workload.json"], cwd=folder,
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={"PATH": "/usr/bin:/bin", "HOME": folder, **self._options.env})
+                    [self._options.python, *command, "workload.json"], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                    env={"PATH": "/usr/bin:/bin", "HOME": folder, **self._options.env})
             self._ended.put((key, code))
 
     def _process_workloads(self, workload_items):
         for workload in workload_items:
             del self.queued_tasks[workload.ti.key]
             self.running.add(workload.ti.key)
-            self._waiting.put((workload.ti.key, workload.model_dump_json()))
+            job = job_of(workload, Namespace("raw"), "", None, replace=False, printing=True)
+            self._waiting.put((workload.ti.key, job.command, workload.model_dump_json()))
 
     def sync(self):
         """Tells what has ended."""
