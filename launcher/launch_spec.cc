@@ -115,6 +115,10 @@ bool DecodeFile(std::string_view bytes, LaunchFile* file) {
   return reader.ok();
 }
 
+bool HasBlob(const LaunchFile& file) {
+  return !file.blob_path.empty() || !file.blob_sha256.empty();
+}
+
 std::string EncodeVolume(const Volume& volume) {
   TlvWriter out;
   out.Bytes(kVolumeSource, volume.source);
@@ -215,7 +219,8 @@ bool AssignIsolation(const Tlv& field, LaunchSpec* spec) {
       spec->stdin_path = field.String();
       return true;
     case kBlobFile:
-      return DecodeFile(field.value, &spec->files.emplace_back());
+      return DecodeFile(field.value, &spec->files.emplace_back()) &&
+             !spec->files.back().blob_path.empty();
     default:
       return false;
   }
@@ -256,7 +261,9 @@ bool Assign(const Tlv& field, LaunchSpec* spec) {
     case kSecretEnv:
       return DecodeEnv(field.value, &spec->secret_env.emplace_back());
     case kFile:
-      return DecodeFile(field.value, &spec->files.emplace_back());
+      // Nobody writes one behind those of blobs.
+      if (!spec->files.empty() && HasBlob(spec->files.back())) return false;
+      return DecodeFile(field.value, &spec->files.emplace_back()) && !HasBlob(spec->files.back());
     case kWorkdir:
       spec->workdir = field.String();
       return true;

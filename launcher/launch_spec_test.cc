@@ -108,6 +108,18 @@ TEST(LaunchSpecTest, RefusesAnIsolationItDoesNotKnow) {
   EXPECT_NE(error.find("does not know"), std::string::npos) << error;
 }
 
+TEST(LaunchSpecTest, FilesOfBlobsComeBehindTheOthers) {
+  LaunchSpec spec = MakeSpec(), decoded;
+  const LaunchFile blob{
+      .path = "model", .blob_path = "/blobs/1", .blob_sha256 = std::string(32, 's')};
+  spec.files.insert(spec.files.begin(), blob);
+  std::string error;
+  ASSERT_TRUE(DecodeLaunchSpec(EncodeLaunchSpec(spec), &decoded, &error)) << error;
+  ASSERT_EQ(decoded.files.size(), 3u);
+  EXPECT_EQ(decoded.files[0], spec.files[1]);
+  EXPECT_EQ(decoded.files[2], blob);
+}
+
 TEST(LaunchSpecTest, GarbageNeverCrashes) {
   LaunchSpec small = MakeSpec();
   small.command.argv.pop_back();

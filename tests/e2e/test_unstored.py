@@ -54,6 +54,8 @@ def test_each_line_is_stored_or_unstored_across_kill_9():
             gate.open()
             expected.append(f"line {number}")
             until(lambda: shown() == expected, f"line {number} live")
+            if number == 5:
+                until(lambda: _stored(daemon), "the first lines stored")
             if number == 10:
                 daemon.restart()
                 client = daemon.client
