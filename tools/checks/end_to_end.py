@@ -8,16 +8,17 @@ import xml.etree.ElementTree as ElementTree
 from tools.checks import step
 
 
-def pytest(name, folder, env, whole_files=False, python="/usr/bin/python3", per_core=1):
-    """Runs one folder with pytest, `per_core` workers on each core; returns its counts. `env` says which binaries to use. `whole_files`:
-    tests of one file share what is dear to start, so that one worker gets them all. `python`: the interpreter."""
+def pytest(name, folders, env, whole_files=False, python="/usr/bin/python3", per_core=1):
+    """Runs folders, separated by blanks, with one pytest, `per_core` workers on each core; returns its counts. `env` says which binaries to
+    use. `whole_files`: tests of one file share what is dear to start, so that one worker gets them all. `python`: the interpreter."""
     result = step.Result(name)
-    if not os.path.isdir(os.path.join(step.ROOT, folder)):
+    folders = [folder for folder in folders.split() if os.path.isdir(os.path.join(step.ROOT, folder))]
+    if not folders:
         return result
     with tempfile.TemporaryDirectory() as scratch:
         report = os.path.join(scratch, "report.xml")
         code, _ = step.run([python, "-m", "pytest", "-q", "-n", str(per_core * step.cores()), "--dist=loadfile" if whole_files else "--dist=load",
-                            "-p", "no:cacheprovider", f"--junitxml={report}", folder], env=env)
+                            "-p", "no:cacheprovider", f"--junitxml={report}", *folders], env=env)
         try:
             suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
         except (OSError, ElementTree.ParseError):

@@ -14,8 +14,8 @@ _LOG_STORES = "//tests/logstores:all"
 _FAKECLOUD = "//providers/fakecloud:fakecloudd"
 _SIM = "//tests/sim:sim"
 _TIDY_SECONDS = 60
-# Folder -> workers per processor. Most tests wait for daemons: those of tests/faults use a sixth of a processor.
-_END_TO_END = {"tests/e2e": 2, "tests/crash": 2, "tests/faults": 3, "tests/fakecloud": 2, "tests/breakout": 2, "tests/logstores": 2}
+# Folders that run together -> workers per processor. Most tests wait for daemons: those of tests/faults use a sixth of a processor.
+_END_TO_END = {"tests/e2e": 2, "tests/crash tests/fakecloud tests/logstores": 3, "tests/faults": 3, "tests/breakout": 2}
 # Tests too long for the sanitizers: the simulation, and what says so by its size.
 _LONG = 'attr("size", "large|enormous", tests(//...))'
 
