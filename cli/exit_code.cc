@@ -1,36 +1,11 @@
 #include "cli/exit_code.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/reason_words.h"
 #include "cli/escape.h"
 #include "cli/proto_node.h"
 
 namespace boxkeeper::cli {
-namespace {
-
-// For ends whose reason says all, so that the daemon adds no words.
-std::string Explain(v1::Reason reason) {
-  switch (reason) {
-    case v1::REASON_OOM:
-      return "its memory limit killed it";
-    case v1::REASON_RUN_TIMEOUT:
-      return "it ran longer than its timeout";
-    case v1::REASON_EXPIRED:
-      return "its start deadline passed before it could start";
-    case v1::REASON_SANDBOX_LOST:
-      return "its sandbox vanished without saying how it ended";
-    case v1::REASON_HOST_REBOOTED:
-      return "its host rebooted";
-    case v1::REASON_CANCELLED:
-      return "it was cancelled";
-    case v1::REASON_CLIENT_LOST:
-      return "its client went away";
-    default:
-      return "";
-  }
-}
-
-}  // namespace
-
 bool IsTerminal(v1::TaskState state) {
   switch (state) {
     case v1::TASK_STATE_SUCCEEDED:
@@ -68,7 +43,8 @@ int ExitCodeOf(const v1::Task& task) {
 std::string EndLine(const v1::Task& task) {
   std::string line = EnumWord(task.state());
   if (task.reason() != v1::REASON_UNSPECIFIED) absl::StrAppend(&line, "/", EnumWord(task.reason()));
-  const std::string why = task.message().empty() ? Explain(task.reason()) : task.message();
+  const std::string why =
+      task.message().empty() ? std::string(base::ReasonWords(task.reason())) : task.message();
   if (!why.empty()) absl::StrAppend(&line, ": ", EscapeLine(why));
   return line;
 }

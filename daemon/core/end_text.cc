@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "base/reason_words.h"
 
 namespace boxkeeper::daemon {
 namespace {
@@ -17,22 +18,10 @@ std::string Explain(const store::v1::TaskStatus& status) {
       return absl::StrCat("exited with code ", status.exit_code());
     case v1::REASON_SIGNAL:
       return absl::StrCat("killed by signal ", status.signal());
-    case v1::REASON_OOM:
-      return "its memory limit killed it";
-    case v1::REASON_RUN_TIMEOUT:
-      return "it ran longer than its timeout";
-    case v1::REASON_EXPIRED:
-      return "its start deadline passed before it could start";
-    case v1::REASON_SANDBOX_LOST:
-      return "its sandbox vanished without saying how it ended";
-    case v1::REASON_HOST_REBOOTED:
-      return "its host rebooted";
-    case v1::REASON_CANCELLED:
-      return "it was cancelled";
-    case v1::REASON_CLIENT_LOST:
-      return "its client went away";
-    default:
-      return "there is no sandbox for it";
+    default: {
+      const std::string_view words = base::ReasonWords(status.reason());
+      return words.empty() ? "there is no sandbox for it" : std::string(words);
+    }
   }
 }
 
